@@ -1,0 +1,60 @@
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::fork::Private;
+use crate::role::Role;
+use crate::sys::{self, Hold};
+
+/// The byte that everybody attached to a named segment holds shared, and who removes it alone. The roles' bytes
+/// lie below.
+const PRESENCE: u8 = Role::COUNT;
+
+/// A descriptor with an open file description of its own, which bears locks.
+///
+/// Its locks end with it: on drop, or when the last thread of the process has stopped. In a forked child it is
+/// closed already and dropping it does nothing (see `fork.rs`).
+#[derive(Debug)]
+pub(crate) struct Descriptor(Private);
+
+impl Descriptor {
+    /// Calls `open`, which makes a new open file description and does not allocate.
+    pub(crate) fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Descriptor> {
+        Private::open(open).map(Descriptor)
+    }
+
+    /// The file. Not to be used when `!self.is_ours()`.
+    pub(crate) fn file(&self) -> &File {
+        self.0.file()
+    }
+
+    /// Whether this process has made it, and not one that it was forked from.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.0.is_ours()
+    }
+
+    /// Takes a role, `false` if another open file description has it.
+    pub(crate) fn try_role(&self, role: Role) -> io::Result<bool> {
+        sys::try_lock(self.file(), role.index(), Hold::Alone)
+    }
+
+    /// Gives a role back.
+    pub(crate) fn free_role(&self, role: Role) -> io::Result<()> {
+        sys::unlock(self.file(), role.index())
+    }
+
+    /// Says that somebody is here, `false` if somebody wants to be the only one.
+    pub(crate) fn try_join(&self) -> io::Result<bool> {
+        sys::try_lock(self.file(), PRESENCE, Hold::Shared)
+    }
+
+    /// Takes back that somebody is here.
+    pub(crate) fn part(&self) -> io::Result<()> {
+        sys::unlock(self.file(), PRESENCE)
+    }
+
+    /// Says that nobody else may be here, `false` if somebody is.
+    pub(crate) fn try_be_alone(&self) -> io::Result<bool> {
+        sys::try_lock(self.file(), PRESENCE, Hold::Alone)
+    }
+}

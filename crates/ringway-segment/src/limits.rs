@@ -1,0 +1,218 @@
+//! Looking before taking.
+//!
+//! Linux promises memory that it does not have, and what follows is not an error but SIGBUS, SIGXFSZ or the OOM
+//! killer. So what is left under each limit is looked up before a segment is sized, and then all of it is
+//! reserved. Between the two somebody else may take some: then the reservation fails, and the limits are looked
+//! up again to tell which it was.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::cgroup;
+use crate::error::{OsFault, Refusal};
+use crate::origin::Origin;
+use crate::sys;
+
+/// There is less of something than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shortage {
+    /// The segment it was for.
+    pub at: Origin,
+    /// Bytes asked for.
+    pub asked: u64,
+    /// Bytes left under the limit, `None` if nobody tells.
+    pub available: Option<u64>,
+    /// The limit in the way.
+    pub limit: Limit,
+}
+
+/// What can run out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The memory of the host.
+    Host,
+    /// What the host promises at all (`vm.overcommit_memory` is 2).
+    Commit,
+    /// The memory limit of a control group.
+    Cgroup(PathBuf),
+    /// The size of the mount that the file is on.
+    Mount(PathBuf),
+    /// The largest file that this process may make (`RLIMIT_FSIZE`).
+    FileSize,
+    /// The address space of this process (`RLIMIT_AS`), or how many mappings it may have.
+    AddressSpace,
+}
+
+impl Limit {
+    fn advice(&self) -> &'static str {
+        match self {
+            Limit::Host | Limit::Commit => "ask for a smaller capacity, or free memory",
+            Limit::Cgroup(_) => "ask for a smaller capacity, or raise the group's limit",
+            Limit::Mount(_) => {
+                "ask for a smaller capacity, remove what is left over there, or remount it larger (containers: \
+                 --shm-size)"
+            }
+            Limit::FileSize => "ask for a smaller capacity, or raise the limit (`ulimit -f`)",
+            Limit::AddressSpace => {
+                "ask for a smaller capacity, or raise the limit (`ulimit -v`, or vm.max_map_count)"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Host => f.write_str("the memory of this host"),
+            Limit::Commit => f.write_str("the commit limit of this host"),
+            Limit::Cgroup(group) => write!(f, "the memory limit of control group {}", group.display()),
+            Limit::Mount(directory) => write!(f, "the mount of {}", directory.display()),
+            Limit::FileSize => f.write_str("the file size limit of this process"),
+            Limit::AddressSpace => f.write_str("the address space of this process"),
+        }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortage { at, asked, available, limit } = self;
+        write!(f, "{at}: {asked} bytes asked for, ")?;
+        match available {
+            Some(left) => write!(f, "{left} left under {limit}")?,
+            None => write!(f, "not to be had under {limit}")?,
+        }
+        write!(f, "; {}", limit.advice())
+    }
+}
+
+impl std::error::Error for Shortage {}
+
+/// Sizes a new, empty file and reserves all of it.
+pub(crate) fn provide(file: &File, total: u64, at: &Origin) -> Result<(), Refusal> {
+    // First of all: going beyond it raises a signal.
+    if let Some(left) = sys::file_size_limit().filter(|left| *left < total) {
+        return Err(Refusal::Short(short(at, total, Some(left), Limit::FileSize)));
+    }
+    look(file, total, at)?;
+    file.set_len(total).map_err(|source| Refusal::Os(OsFault::new(at, "size it", source)))?;
+    reserve(file, total, total, at)
+}
+
+/// Reserves what a file of `total` bytes lacks. Most often it lacks nothing, which costs one system call.
+pub(crate) fn complete(file: &File, total: u64, at: &Origin) -> Result<(), Refusal> {
+    let there = file.metadata().map_err(|source| Refusal::Os(OsFault::new(at, "look at it", source)))?;
+    let missing = total.saturating_sub(there.blocks().saturating_mul(512));
+    if missing == 0 {
+        return Ok(());
+    }
+    look(file, missing, at)?;
+    reserve(file, total, missing, at)
+}
+
+/// The shortage behind an `ENOMEM` of `mmap`.
+pub(crate) fn address_space(asked: u64, at: &Origin) -> Shortage {
+    let available = sys::address_space_limit().map(|limit| limit.saturating_sub(address_space_in_use()));
+    // With room enough it is the number of mappings, and the figure would mislead.
+    short(at, asked, available.filter(|left| *left < asked), Limit::AddressSpace)
+}
+
+fn reserve(file: &File, total: u64, asked: u64, at: &Origin) -> Result<(), Refusal> {
+    sys::reserve(file, total).map_err(|source| match source.raw_os_error() {
+        Some(libc::ENOSPC | libc::ENOMEM) => Refusal::Short(culprit(file, asked, at)),
+        _ => Refusal::Os(OsFault::new(at, "reserve its memory", source)),
+    })
+}
+
+/// An error if any limit is known to leave less than `asked`.
+fn look(file: &File, asked: u64, at: &Origin) -> Result<(), Refusal> {
+    match tightest(file, at) {
+        Some((left, limit)) if left < asked => Err(Refusal::Short(short(at, asked, Some(left), limit))),
+        _ => Ok(()),
+    }
+}
+
+/// The kernel has refused `asked` bytes: the limit that is nearest to its end.
+fn culprit(file: &File, asked: u64, at: &Origin) -> Shortage {
+    match tightest(file, at) {
+        Some((left, limit)) => short(at, asked, Some(left), limit),
+        None => short(at, asked, None, Limit::Host),
+    }
+}
+
+fn short(at: &Origin, asked: u64, available: Option<u64>, limit: Limit) -> Shortage {
+    Shortage { at: at.clone(), asked, available, limit }
+}
+
+/// Whatever can be looked up; what cannot is left for the reservation to find out.
+fn tightest(file: &File, at: &Origin) -> Option<(u64, Limit)> {
+    let mut found = Vec::new();
+    let mut in_memory = true;
+    if let (Some(path), Ok(mount)) = (at.path(), sys::mount(file)) {
+        let directory = path.parent().unwrap_or(path).to_owned();
+        found.extend(mount.free.map(|left| (left, Limit::Mount(directory))));
+        in_memory = mount.in_memory;
+    }
+    if in_memory {
+        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        found.extend(in_kilobytes(&memory, "MemAvailable:").map(|left| (left, Limit::Host)));
+        found.extend(commit(&memory).map(|left| (left, Limit::Commit)));
+        found.extend(cgroup::room().map(|(left, group)| (left, Limit::Cgroup(group))));
+    }
+    found.into_iter().min_by_key(|(left, _)| *left)
+}
+
+fn commit(memory: &str) -> Option<u64> {
+    let mode = fs::read_to_string("/proc/sys/vm/overcommit_memory").ok()?;
+    if mode.trim() != "2" {
+        return None;
+    }
+    Some(in_kilobytes(memory, "CommitLimit:")?.saturating_sub(in_kilobytes(memory, "Committed_AS:")?))
+}
+
+fn in_kilobytes(memory: &str, key: &str) -> Option<u64> {
+    let rest = memory.lines().find_map(|line| line.strip_prefix(key))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn address_space_in_use() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').next().and_then(|size| size.parse::<u64>().ok()));
+    pages.unwrap_or_default().saturating_mul(sys::page_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_meminfo_are_in_bytes() {
+        let text = "MemTotal:       24684084 kB\nMemAvailable:       1000 kB\nHugePages_Total:       0\n";
+        assert_eq!(in_kilobytes(text, "MemAvailable:"), Some(1_024_000));
+        assert_eq!(in_kilobytes(text, "HugePages_Total:"), None);
+        assert_eq!(in_kilobytes(text, "Absent:"), None);
+    }
+
+    #[test]
+    fn a_shortage_says_where_how_much_and_what_to_do() {
+        let shortage = short(&Origin::Named("/m/x".into()), 10, Some(3), Limit::Mount("/m".into()));
+        let text = shortage.to_string();
+        for part in ["/m/x", "10 bytes", "3 left", "the mount of /m", "--shm-size"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hole_in_a_file_is_filled_and_a_whole_file_left_alone() {
+        let file = File::from(sys::memfd(c"ringway-test").unwrap());
+        file.set_len(1 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().blocks(), 0);
+        complete(&file, 1 << 20, &Origin::Memfd).unwrap();
+        assert_eq!(file.metadata().unwrap().blocks() * 512, 1 << 20);
+        complete(&file, 1 << 20, &Origin::Memfd).unwrap();
+    }
+}

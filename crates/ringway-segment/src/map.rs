@@ -1,0 +1,167 @@
+//! The mapping: header, control area, and the data twice.
+//!
+//! ```text
+//! file     | header | control | pad |   data   |
+//! memory   | header | control | pad |   data   |   data   |
+//!          0        4096            data_offset           data_offset + 2 * capacity
+//! ```
+//!
+//! A record that begins near the end of the data goes on in its second image, so it is contiguous wherever it
+//! begins.
+//!
+//! # The rules of this room
+//!
+//! 1. Others write this memory at any time. Nothing here or above makes a reference or a slice of it: it is
+//!    reached through raw pointers and atomics only, and so are the two images of a byte.
+//! 2. All of the range belongs to one `MmapRaw`, which unmaps it whole.
+//! 3. In a forked child the range is not mapped (`MADV_DONTFORK`), or something else is: there it is not unmapped.
+//!
+//! # Threads
+//!
+//! `MmapRaw` is `Send` and `Sync`: it gives out addresses and dereferences nothing. The rest of a `Mapping` are
+//! numbers. So it is `Send` and `Sync` by itself, and so is a `Segment`, with no `unsafe impl`: what threads do
+//! with the pointers is unsafe code of theirs.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+use crate::error::{OsFault, Refusal};
+use crate::fork::Birth;
+use crate::limits;
+use crate::origin::Origin;
+use crate::primitive;
+use crate::shape::{Geometry, HEADER_PAGE};
+use crate::sys;
+
+/// A mapped segment. Invariant: `raw` is `data_offset + 2 * capacity` bytes long, as in the picture above.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    raw: ManuallyDrop<MmapRaw>,
+    data_offset: usize,
+    birth: Birth,
+}
+
+impl Mapping {
+    /// Maps a file whose size has been checked to be `geometry.total`, and brings all of its pages in.
+    pub(crate) fn new(file: &File, geometry: &Geometry, at: &Origin) -> Result<Mapping, Refusal> {
+        let mapped = geometry.mapped();
+        let fault = |step| {
+            move |source: io::Error| match source.raw_os_error() {
+                Some(libc::ENOMEM) => Refusal::Short(limits::address_space(mapped, at)),
+                _ => Refusal::Os(OsFault::new(at, step, source)),
+            }
+        };
+        let len = to_usize(mapped);
+        let data_offset = to_usize(geometry.data_offset);
+        // Longer than the file: the rest is only the place where the second image goes, and is never touched.
+        let raw = MmapOptions::new().len(len).map_raw(file).map_err(fault("map it"))?;
+        let mapping = Mapping { raw: ManuallyDrop::new(raw), data_offset, birth: Birth::now() };
+        mapping.map_second_image(file, geometry).map_err(fault("map its data a second time"))?;
+        mapping.raw.advise(Advice::DontFork).map_err(fault("keep the mapping from forked children"))?;
+        mapping.raw.advise(Advice::DontDump).map_err(fault("keep the mapping out of core dumps"))?;
+        mapping.populate().map_err(fault("bring its pages in"))?;
+        Ok(mapping)
+    }
+
+    /// The control area: `control_len` bytes.
+    pub(crate) fn control(&self) -> NonNull<u8> {
+        self.at(to_usize(HEADER_PAGE))
+    }
+
+    /// The data: `2 * capacity` bytes.
+    pub(crate) fn data(&self) -> NonNull<u8> {
+        self.at(self.data_offset)
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.raw.len(), "both areas begin inside the mapping");
+        // SAFETY: the offset is inside the mapping, so the sum stays inside one allocation and is not null.
+        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr().add(offset)) }
+    }
+
+    fn map_second_image(&self, file: &File, geometry: &Geometry) -> io::Result<()> {
+        let capacity = to_usize(geometry.shape.capacity);
+        let place = self
+            .data_offset
+            .checked_add(capacity)
+            .filter(|end| end.checked_add(capacity) == Some(self.raw.len()));
+        let place = place.ok_or(io::ErrorKind::InvalidInput)?;
+        let offset = libc::off_t::try_from(geometry.data_offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY:
+        // - `MAP_FIXED` replaces what is mapped at `place .. place + capacity`. That is the last part of our own
+        //   mapping, as just checked, and nobody has a pointer into it yet: `self` was made a moment ago.
+        // - The place and the file offset are multiples of the page size: `raw` begins at a page, and
+        //   `data_offset` and `capacity` are such multiples (`Geometry`).
+        // - The descriptor is open for the whole call.
+        // - Afterwards the whole range is mapped still, by us alone, so that `raw` may unmap it. If the call fails
+        //   it is for a reason the kernel looks for before it takes the old part away.
+        let image = unsafe {
+            libc::mmap(
+                self.raw.as_mut_ptr().add(place).cast(),
+                capacity,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                offset,
+            )
+        };
+        if image == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Makes the page tables now, so that no access has to wait for the kernel later.
+    fn populate(&self) -> io::Result<()> {
+        loop {
+            match self.raw.advise(Advice::PopulateWrite) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    self.touch_pages();
+                    return Ok(());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The same for a kernel before 5.14. Pages come in readable only; each first write still costs a fault.
+    fn touch_pages(&self) {
+        for offset in (0..self.raw.len()).step_by(to_usize(sys::page_size())) {
+            // SAFETY: the word at the beginning of a page inside the mapping is aligned and readable.
+            unsafe { primitive::touch(self.at(offset).cast::<u64>().as_ptr()) };
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.birth.is_ours() {
+            // SAFETY: this is the only place that drops it, it runs once, and `raw` is not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.raw) };
+        }
+    }
+}
+
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("addresses have 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn touching_each_page_works_where_populating_does_not() {
+        let geometry =
+            Geometry::of(Shape { kind: 0, flags: 0, control_len: 4096, capacity: 1 << 17 }).unwrap();
+        let file = File::from(sys::memfd(c"ringway-test").unwrap());
+        file.set_len(geometry.total).unwrap();
+        let mapping = Mapping::new(&file, &geometry, &Origin::Memfd).unwrap();
+        mapping.touch_pages();
+    }
+}
