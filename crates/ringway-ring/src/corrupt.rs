@@ -1,0 +1,44 @@
+//! What is said when shared memory holds a value that no correct peer writes.
+
+use core::fmt;
+
+/// Which word was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum At {
+    /// The header of the record at this position (bytes since the ring was made).
+    Header {
+        /// Position of the header in the stream of bytes.
+        position: u64,
+    },
+    /// The consumer's position word.
+    ConsumerPosition,
+}
+
+/// Shared memory holds a value that no correct peer writes there.
+///
+/// The endpoint that met it is poisoned: it gives the same error from then on and touches the ring no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Corrupt {
+    /// Which word.
+    pub at: At,
+    /// What it held.
+    pub found: u64,
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            At::Header { position } => write!(f, "the record header at position {position}")?,
+            At::ConsumerPosition => write!(f, "the consumer's position")?,
+        }
+        write!(
+            f,
+            " holds {:#018x}, which no correct peer writes: some process with access to the ring is broken or \
+             hostile; this endpoint uses the ring no more, make a new one",
+            self.found
+        )
+    }
+}
+
+impl core::error::Error for Corrupt {}

@@ -1,0 +1,144 @@
+//! Production memory: the one room of this crate with unsafe code.
+//!
+//! Two rules keep it sound.
+//! 1. Shared words are only ever touched as [`Word`]s (atomics of their full size).
+//! 2. Payload becomes a slice only while the protocol says that one side alone owns those bytes: the producer
+//!    between `loan` and `send`, the consumer between `advance` and `release`. That the *other process* keeps
+//!    to the protocol is what trust level *shared* means; that the position and length of every slice stay
+//!    inside the memory is checked here and now, whatever the other process writes.
+#![allow(unsafe_code)]
+
+use core::{fmt, ptr::NonNull, slice};
+
+use crate::{
+    Mem, Side,
+    primitive::Word,
+    spsc::{Consumer, Producer, Record},
+};
+
+/// A ring's memory, lent by whoever mapped it.
+pub struct Lent {
+    data: NonNull<u8>,
+    mask: u64,
+    producer: NonNull<u64>,
+    consumer: NonNull<u64>,
+}
+
+// SAFETY: `Lent` is a set of addresses of memory that is valid wherever the process uses it (contract of
+// `new`); all shared words are accessed atomically, and payload only by the one owner of a Producer/Consumer.
+unsafe impl Send for Lent {}
+
+impl Lent {
+    /// Borrows memory for a ring.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is not a power of two ≥ 32.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the result, and whatever is made of it, lives:
+    /// - `producer` and `consumer` are valid, aligned position words, used by everyone as atomic `u64` only;
+    /// - `data` is aligned to 8 and valid for reads and writes of `2 * capacity` bytes, of which the second
+    ///   half shows the same memory as the first (a ring over private memory none of whose records wraps may
+    ///   do without the likeness);
+    /// - nobody in this process makes references into it other than through this crate;
+    /// - at most one [`Producer`] and one [`Consumer`], in all processes, use it at a time, and what they meet
+    ///   was written by this crate, or, if not, is not rewritten while a slice of it is alive.
+    #[must_use]
+    pub unsafe fn new(
+        producer: NonNull<u64>,
+        consumer: NonNull<u64>,
+        data: NonNull<u8>,
+        capacity: usize,
+    ) -> Self {
+        assert!(capacity.is_power_of_two() && capacity >= 32, "the capacity is a power of two, 32 at least");
+        Self { data, mask: capacity as u64 - 1, producer, consumer }
+    }
+
+    /// Address of the byte at a position; that byte and the `capacity` bytes that follow are inside `data`.
+    #[inline(always)]
+    fn at(&self, position: u64) -> NonNull<u8> {
+        // SAFETY: position & mask < capacity, and `data` is valid for 2 * capacity bytes.
+        unsafe { self.data.add((position & self.mask) as usize) }
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").field("capacity", &(self.mask + 1)).finish_non_exhaustive()
+    }
+}
+
+impl Mem for Lent {
+    #[inline(always)]
+    fn capacity(&self) -> u64 {
+        self.mask + 1
+    }
+
+    #[inline(always)]
+    fn data(&self, granule: u64) -> &Word {
+        // SAFETY: `at` gives an address inside `data`; it is aligned, as `data` is and granules are 8 bytes;
+        // `Word` is a transparent atomic u64 for which every bit pattern is valid. While the granule serves as
+        // a header it is accessed through `Word` only; when it serves as payload the protocol's happens-before
+        // edges lie between (see `spsc`).
+        unsafe { self.at(granule.wrapping_mul(8)).cast::<Word>().as_ref() }
+    }
+
+    #[inline(always)]
+    fn position(&self, side: Side) -> &Word {
+        let word = match side {
+            Side::Producer => self.producer,
+            Side::Consumer => self.consumer,
+        };
+        // SAFETY: valid, aligned and only used atomically: contract of `new`.
+        unsafe { word.cast::<Word>().as_ref() }
+    }
+}
+
+impl Producer<Lent> {
+    /// The bytes of the current loan; empty if there is none.
+    ///
+    /// They hold whatever was there before: write all of them, or [`trim`](Producer::trim).
+    #[inline(always)]
+    #[must_use]
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        let (position, len) = self.loaned();
+        // SAFETY: `loaned` gives 8 + len + 8 <= capacity free bytes past the consumer's position, so the slice
+        // lies inside the doubled data and nobody else reads or writes it until `send` (the consumer stops at
+        // the header before it, which is 0; in this process the Producer is the only one, and it is borrowed
+        // mutably as long as the slice lives). Bytes are always initialised: they come from a file.
+        unsafe { slice::from_raw_parts_mut(self.mem().at(position.wrapping_add(8)).as_ptr(), len as usize) }
+    }
+
+    /// The bytes of the current loan, to be read; empty if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let (position, len) = self.loaned();
+        // SAFETY: as in `payload_mut`; a shared borrow of the Producer keeps others of this process from writing.
+        unsafe { slice::from_raw_parts(self.mem().at(position.wrapping_add(8)).as_ptr(), len as usize) }
+    }
+}
+
+impl Consumer<Lent> {
+    /// The bytes of a record that was taken and not yet released.
+    ///
+    /// # Panics
+    ///
+    /// If the record was released or is another ring's.
+    #[inline(always)]
+    #[must_use]
+    pub fn payload(&self, record: Record) -> &[u8] {
+        assert!(self.holds(&record), "the record was released, or is of another ring");
+        // SAFETY: `holds` says that the record lies between what was released and what was taken, and is no
+        // longer than the ring: the slice lies inside the doubled data. The producer does not touch it until
+        // `release`, which needs `&mut self` and so ends all these borrows first.
+        unsafe {
+            slice::from_raw_parts(
+                self.mem().at(record.position.wrapping_add(8)).as_ptr(),
+                record.len as usize,
+            )
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The receiving end.
+
+use core::cell::Cell;
+
+use super::{Header, Record, record, record::GRANULE};
+use crate::{At, Corrupt, Mem, Side, primitive::Ordering};
+
+/// What comes next in a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A record; it is the caller's until [`Consumer::release`].
+    Record(Record),
+    /// Nothing yet.
+    Empty,
+    /// Nothing, and the producer has closed.
+    Closed,
+    /// Something that no correct producer writes: see [`Consumer::corruption`]. This end is poisoned.
+    Corrupt,
+}
+
+/// The consumer of a ring: see the [module](super) for the protocol.
+///
+/// Taking needs `&self` and releasing `&mut self`, so that payloads of several records can be borrowed at once
+/// and none outlives the release.
+#[derive(Debug)]
+pub struct Consumer<M> {
+    mem: M,
+    /// Position of the next record to take. A multiple of 8.
+    next: Cell<u64>,
+    /// What the producer was told: `next - released <= capacity`.
+    released: u64,
+    /// `mem.capacity()`, which what is held stays below; 0 once poisoned, so that every record takes the slow way.
+    most: Cell<u64>,
+    poison: Cell<Option<Corrupt>>,
+}
+
+impl<M: Mem> Consumer<M> {
+    /// Takes up the consuming end of a ring where the last one left it (a new ring: at its beginning).
+    ///
+    /// The caller is the only consumer: that its predecessor has stopped is the caller's to prove. What the
+    /// predecessor took and did not release comes again.
+    ///
+    /// # Errors
+    ///
+    /// If the consumer's position is not what a correct peer leaves.
+    pub fn resume(mem: M) -> Result<Self, Corrupt> {
+        // Relaxed: only consumers write it; the caller's proof that the last one stopped carries the edge.
+        let position = mem.position(Side::Consumer).load(Ordering::Relaxed);
+        if position % GRANULE != 0 {
+            return Err(Corrupt { at: At::ConsumerPosition, found: position });
+        }
+        let most = Cell::new(mem.capacity());
+        Ok(Self { mem, next: Cell::new(position), released: position, most, poison: Cell::new(None) })
+    }
+
+    /// Takes the next record, if there is one.
+    #[inline(always)]
+    pub fn advance(&self) -> Next {
+        let position = self.next.get();
+        // Acquire: pairs with the Release in `Producer::publish` (payload, the 0 after it, and in a batch the
+        // headers that follow) and in `Producer::close`.
+        let word = self.mem.data(position / GRANULE).load(Ordering::Acquire);
+        if let Header::Record { len, kind } = Header::decode(word) {
+            let next = position.wrapping_add(record::size(len));
+            // The end's 8 bytes are part of the ring, too; and a hostile chain must not lead a batch around it.
+            if next.wrapping_sub(self.released) < self.most.get() {
+                self.next.set(next);
+                let record = Record { position, len, kind };
+                let (granule, count) = record.granules();
+                self.mem.reading(granule, count);
+                return Next::Record(record);
+            }
+        }
+        if self.is_corrupt(word) {
+            return Next::Corrupt;
+        }
+        if word == Header::EMPTY { Next::Empty } else { Next::Closed }
+    }
+
+    /// Whether a header that is no good record is none of the others either, or this end is poisoned already.
+    #[cold]
+    #[inline(never)]
+    fn is_corrupt(&self, word: u64) -> bool {
+        if self.poison.get().is_none() && word != Header::EMPTY && word != Header::CLOSED {
+            self.poison.set(Some(Corrupt { at: At::Header { position: self.next.get() }, found: word }));
+            self.most.set(0);
+        }
+        self.poison.get().is_some()
+    }
+
+    /// What poisoned this end, if anything did.
+    #[must_use]
+    pub fn corruption(&self) -> Option<Corrupt> {
+        self.poison.get()
+    }
+
+    /// Un-takes a record that was not released, and all taken after it: they come again.
+    #[inline(always)]
+    pub fn put_back(&self, record: Record) {
+        if self.holds(&record) {
+            self.next.set(record.position);
+        }
+    }
+
+    /// Gives all records taken so far back to the producer.
+    #[inline(always)]
+    pub fn release(&mut self) {
+        let next = self.next.get();
+        if next != self.released {
+            // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
+            // producer's overwriting.
+            self.mem.position(Side::Consumer).store(next, Ordering::Release);
+            self.released = next;
+        }
+    }
+
+    /// How far this end has come, in bytes since the ring's birth, headers included.
+    #[inline(always)]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.next.get()
+    }
+
+    /// Whether a record or a *closed* is there; takes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: only an answer; `advance` takes the edge.
+        self.mem.data(self.next.get() / GRANULE).load(Ordering::Relaxed) == Header::EMPTY
+    }
+
+    /// Whether the next thing is the producer's *closed*.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        // Relaxed: only an answer.
+        self.mem.data(self.next.get() / GRANULE).load(Ordering::Relaxed) == Header::CLOSED
+    }
+
+    /// Bytes, headers included, that were sent and not taken yet. It may be more by now.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        // Relaxed: a hint. It may lag behind what was already taken: nothing is pending then.
+        let position = self.mem.position(Side::Producer).load(Ordering::Relaxed);
+        let pending = position.wrapping_sub(self.next.get());
+        if pending <= self.mem.capacity() { pending } else { 0 }
+    }
+
+    /// Whether a record was taken here and not released yet.
+    #[inline(always)]
+    #[must_use]
+    pub fn holds(&self, record: &Record) -> bool {
+        let held = self.next.get().wrapping_sub(self.released);
+        let from = record.position.wrapping_sub(self.released);
+        from < held && GRANULE + u64::from(record.len) <= held - from
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub fn mem(&self) -> &M {
+        &self.mem
+    }
+}

@@ -1,0 +1,101 @@
+//! One producer, one consumer: a byte ring with readiness in band.
+//!
+//! # The protocol
+//!
+//! Positions count bytes since the ring's birth and are multiples of 8. The data is `capacity` bytes (a power
+//! of two), seen twice back to back so that every record is contiguous. A record is an 8-byte *header*, one
+//! atomic word, followed by the payload rounded up to 8:
+//!
+//! ```text
+//! header   0                     nothing here (yet): the consumer waits at this place
+//!          len:32 kind:16 1:16   a committed record of `len` bytes; `kind` is the user's
+//!          0:48           2:16   closed: the producer left in good order, here
+//! ```
+//!
+//! **One writer per word.** The producer alone writes the data and its position; the consumer alone writes its
+//! own position. There is no read-modify-write on any shared word. Each side keeps, privately, how far it is
+//! itself and what it last saw of the other.
+//!
+//! *The invariant*: from the consumer's position on there is a chain of committed records, and at its end a
+//! header that is 0 or *closed*. Of the free space, the producer always keeps 8 bytes for that end.
+//!
+//! **Producer**, at position `p` (the end of the chain):
+//! 1. *loan*: `8 + round_up(len) + 8` bytes from `p` on must be free, that is lie before the consumer's
+//!    position + capacity. It looks at the consumer's word only when its private copy says full (Acquire: the
+//!    consumer's reads of what it released come before our overwriting).
+//! 2. write the payload. The header at `p` is still 0: whatever is in the payload is invisible.
+//! 3. *send*: store 0 into the header place after the record (Relaxed); store the record's header (Release).
+//!    The header is the commit. Whoever loads it with Acquire sees the payload, and sees the 0 after it rather
+//!    than stale bytes, so nobody has to clear consumed memory.
+//! 4. store the own position (Relaxed). It is a hint for observers and may lag.
+//!
+//! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store
+//! the 0 after the last and then the first header, Release. The consumer sees none or all.
+//!
+//! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
+//!
+//! **Consumer**, at position `c`: load the header at `c` (Acquire). 0: empty. Closed: closed. A record: check
+//! it, read the payload in place, go on to `c + size`. *Release*: store the own position (Release) when nothing
+//! before it is being read any more.
+//!
+//! # The races, and why they are safe
+//!
+//! - *Consumer loads the header while the producer stores it*: one aligned 64-bit word, old or new.
+//! - *Consumer loads a header place that is still payload of an older lap*: impossible. It gets to a place only
+//!   through a committed header before it, whose Release comes after the 0 there (step 3); the first place of
+//!   all is 0 from birth.
+//! - *Producer overwrites what is being read*: impossible; it reuses bytes only before consumer position +
+//!   capacity as loaded with Acquire from the Release at release.
+//! - *Plain stores and header stores to the same byte*: the two addresses of a byte are different bytes to the
+//!   compiler, which might swap such stores. They meet where a loan (or a batch) is given up or cut short and the
+//!   next header goes where its payload was, and where a payload goes where a header was a lap ago. A compiler
+//!   fence stands at each: abort, trim, discard; and after the look at the consumer's position, which lies between
+//!   any two laps. The processor keeps such stores in order by itself: coherence goes by physical address.
+//!
+//! # What a kill leaves
+//!
+//! - Producer before the header store: header 0, the chain ends where it did; payload or staged records beyond
+//!   are invisible. After it: committed. There is nothing in between.
+//! - Consumer before release: its position says what was released; a successor gets the rest again, at most
+//!   what was not released.
+//!
+//! **Resume.** A new consumer starts at the consumer's position. A new producer walks the chain from there to
+//! its end, at most `capacity` bytes, and takes a *closed* back by storing 0. The producer's position word is
+//! not needed (it may lag).
+//!
+//! # A hostile peer
+//!
+//! Every header is loaded once and checked (flags known, record not larger than the ring); positions are
+//! reduced by the mask; the consumer's position must lie between what was last seen of it and what was
+//! published. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. A walk is bounded by the
+//! capacity. In no case does an access leave the lent memory.
+//!
+//! # Progress
+//!
+//! Every call here is wait-free: a bounded number of steps whatever the other side does. (`resume` walks at
+//! most capacity / 8 records.)
+//!
+//! # Sources
+//!
+//! Readiness in band: FastForward (Giacomoni, Moseley, Vachharajani, PPoPP 2008) and the Linux BPF ring buffer
+//! (`kernel/bpf/ringbuf.c`), which also maps its data twice. Private copies of the other's position: MCRingBuffer
+//! (Lee, Bu, Chandranmenon, IPDPS 2010).
+
+mod consumer;
+mod producer;
+mod record;
+
+pub use consumer::{Consumer, Next};
+pub use producer::{LoanError, Producer};
+pub use record::Record;
+
+use record::{GRANULE, Header};
+
+/// The largest payload that a ring of this capacity (in bytes) can carry, in bytes.
+///
+/// A record needs its header, its payload, and the reserved end after it; a length has 32 bits.
+#[must_use]
+pub const fn max_payload(capacity: u64) -> u64 {
+    let most = capacity.saturating_sub(2 * GRANULE);
+    if most > u32::MAX as u64 { u32::MAX as u64 } else { most }
+}

@@ -1,0 +1,230 @@
+//! The ring does what a queue with a budget of bytes does, whatever the order of calls.
+
+mod support;
+
+use std::collections::VecDeque;
+
+use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use ringway_ring::{
+    Mem,
+    primitive::Ordering,
+    spsc::{Consumer, LoanError, Next, Producer, Record, max_payload},
+};
+use support::Table;
+
+#[derive(Debug, Clone)]
+enum Call {
+    Send { len: usize, kind: u16 },
+    SendTrimmed { len: usize, to: usize },
+    Abort { len: usize },
+    Stage { len: usize, kind: u16 },
+    Publish,
+    Discard,
+    Close,
+    ProducerDies,
+    Take,
+    PutBack,
+    Release,
+    ConsumerDies,
+}
+
+fn call(capacity: usize) -> impl Strategy<Value = Call> {
+    let len = prop_oneof![4 => 0..64usize, 1 => 0..capacity + 32];
+    prop_oneof![
+        6 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Send { len, kind }),
+        1 => (len.clone(), 0..100usize).prop_map(|(len, to)| Call::SendTrimmed { len, to }),
+        1 => len.clone().prop_map(|len| Call::Abort { len }),
+        3 => (len, any::<u16>()).prop_map(|(len, kind)| Call::Stage { len, kind }),
+        2 => Just(Call::Publish),
+        1 => Just(Call::Discard),
+        1 => Just(Call::Close),
+        1 => Just(Call::ProducerDies),
+        8 => Just(Call::Take),
+        1 => Just(Call::PutBack),
+        4 => Just(Call::Release),
+        1 => Just(Call::ConsumerDies),
+    ]
+}
+
+/// A message as the oracle has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Expected {
+    len: usize,
+    kind: u16,
+    seed: u64,
+}
+
+/// What it takes of the ring.
+fn size(len: usize) -> u64 {
+    8 + len.next_multiple_of(8) as u64
+}
+
+/// Fills a loan's payload with words made of `seed`.
+fn fill(producer: &Producer<Table>, seed: u64) {
+    let (position, len) = producer.loaned();
+    for n in 0..size(len as usize) / 8 - 1 {
+        producer.mem().data(position / 8 + 1 + n).store(seed ^ n, Ordering::Relaxed);
+    }
+}
+
+/// Whether a record's payload is what `fill` made of `seed`.
+fn is_filled(table: &Table, record: Record, seed: u64) -> bool {
+    let (granule, count) = record.granules();
+    (0..count).all(|n| table.data(granule + n).load(Ordering::Relaxed) == seed ^ n)
+}
+
+struct Pair {
+    table: Table,
+    producer: Producer<Table>,
+    consumer: Consumer<Table>,
+    /// Taken, not released.
+    held: Vec<(Record, Expected)>,
+    /// Published, not taken.
+    queue: VecDeque<Expected>,
+    staged: Vec<Expected>,
+    closed: bool,
+    seed: u64,
+}
+
+impl Pair {
+    fn new(capacity: u64) -> Self {
+        let table = Table::new(capacity);
+        Self {
+            producer: Producer::resume(table.clone()).unwrap(),
+            consumer: Consumer::resume(table.clone()).unwrap(),
+            table,
+            held: Vec::new(),
+            queue: VecDeque::new(),
+            staged: Vec::new(),
+            closed: false,
+            seed: 0,
+        }
+    }
+
+    /// Loans and fills, and checks that the ring lends exactly when the oracle says there is room.
+    fn loan(&mut self, len: usize, kind: u16) -> Option<Expected> {
+        let used: u64 = self.held.iter().map(|held| held.1.len).map(size).sum::<u64>()
+            + self.queue.iter().chain(&self.staged).map(|message| size(message.len)).sum::<u64>();
+        let expected = if len as u64 > max_payload(self.table.capacity()) {
+            Err(LoanError::TooLong)
+        } else if used + size(len) + 8 > self.table.capacity() {
+            Err(LoanError::Full)
+        } else {
+            Ok(())
+        };
+        assert_eq!(self.producer.loan(len), expected);
+        expected.ok()?;
+        self.seed += 0x1_0000;
+        fill(&self.producer, self.seed);
+        Some(Expected { len, kind, seed: self.seed })
+    }
+
+    fn publish_staged(&mut self) {
+        self.closed &= self.staged.is_empty();
+        self.queue.extend(self.staged.drain(..));
+    }
+
+    fn run(&mut self, call: Call) {
+        match call {
+            Call::Send { len, kind } => {
+                if let Some(message) = self.loan(len, kind) {
+                    self.producer.send(kind);
+                    self.staged.push(message);
+                    self.publish_staged();
+                }
+            }
+            Call::SendTrimmed { len, to } => {
+                if let Some(message) = self.loan(len, 0) {
+                    self.producer.trim(to);
+                    self.producer.send(0);
+                    self.staged.push(Expected { len: len.min(to), ..message });
+                    self.publish_staged();
+                }
+            }
+            Call::Abort { len } => {
+                if self.loan(len, 0).is_some() {
+                    self.producer.abort();
+                    self.producer.stage(7);
+                }
+            }
+            Call::Stage { len, kind } => {
+                if let Some(message) = self.loan(len, kind) {
+                    self.producer.stage(kind);
+                    self.staged.push(message);
+                }
+            }
+            Call::Publish => {
+                self.producer.publish();
+                self.publish_staged();
+            }
+            Call::Discard => {
+                self.producer.discard();
+                self.staged.clear();
+            }
+            Call::Close => {
+                self.producer.close().unwrap();
+                self.staged.clear();
+                self.closed = true;
+            }
+            Call::ProducerDies => {
+                self.producer = Producer::resume(self.table.clone()).unwrap();
+                self.staged.clear();
+                self.closed = false;
+            }
+            Call::Take => match self.consumer.advance() {
+                Next::Record(record) => {
+                    let expected = self.queue.pop_front().expect("a record that nobody sent");
+                    assert_eq!((record.len() as usize, record.kind()), (expected.len, expected.kind));
+                    self.held.push((record, expected));
+                }
+                Next::Empty => assert!(self.queue.is_empty() && !self.closed),
+                Next::Closed => assert!(self.queue.is_empty() && self.closed),
+                Next::Corrupt => panic!("{:?}", self.consumer.corruption()),
+            },
+            Call::PutBack => {
+                // From the middle on.
+                let from = self.held.len() / 2;
+                if let Some((record, _)) = self.held.get(from) {
+                    self.consumer.put_back(*record);
+                    self.held.drain(from..).rev().for_each(|(_, expected)| self.queue.push_front(expected));
+                }
+            }
+            Call::Release => {
+                self.consumer.release();
+                self.held.clear();
+            }
+            Call::ConsumerDies => {
+                self.consumer = Consumer::resume(self.table.clone()).unwrap();
+                for (_, expected) in self.held.drain(..).rev() {
+                    self.queue.push_front(expected);
+                }
+            }
+        }
+        for (record, expected) in &self.held {
+            assert!(self.consumer.holds(record) && is_filled(&self.table, *record, expected.seed), "torn");
+        }
+        assert_eq!(self.consumer.is_empty(), self.queue.is_empty() && !self.closed);
+        assert_eq!(self.consumer.is_closed(), self.queue.is_empty() && self.closed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_order_of_calls_agrees_with_a_queue(
+        calls in (5..9u32).prop_flat_map(|bits| {
+            (Just(1u64 << bits), prop::collection::vec(call(1 << bits), 0..400))
+        })
+    ) {
+        let (capacity, calls) = calls;
+        let mut pair = Pair::new(capacity);
+        for call in calls {
+            pair.run(call);
+        }
+    }
+}
