@@ -1,0 +1,84 @@
+//! The system calls, and the one instruction that Rust has no word for: a room with unsafe code.
+#![allow(unsafe_code, clippy::disallowed_types)]
+
+use core::{ptr, sync::atomic::AtomicU32};
+use std::{io, time::Instant};
+
+use crate::primitive::Woken;
+
+/// Sleeps on `word` while it holds `expected`.
+///
+/// FUTEX_WAIT_BITSET takes an absolute deadline on the monotonic clock, so that a signal in between does not
+/// stretch it. Not FUTEX_PRIVATE_FLAG: the sleeper and the waker are different processes.
+pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Woken {
+    let timeout = deadline.map(absolute);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the kernel reads `word`, which is valid for as long as the reference; `timeout` is null or points
+    // to a timespec that outlives the call; the second address is not used by this operation.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT_BITSET,
+            expected,
+            timeout,
+            ptr::null::<u32>(),
+            libc::FUTEX_BITSET_MATCH_ANY,
+        )
+    };
+    if result == 0 {
+        return Woken::LookAgain;
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => Woken::TimedOut,
+        Some(libc::EAGAIN | libc::EINTR) => Woken::LookAgain,
+        // Nothing else is documented for good arguments. Should a sandbox forbid the call, polling with the
+        // processor given away is still correct.
+        _ => {
+            std::thread::yield_now();
+            Woken::LookAgain
+        }
+    }
+}
+
+/// Wakes one sleeper on `word`.
+pub(crate) fn wake(word: &AtomicU32) {
+    // SAFETY: the address is valid; FUTEX_WAKE reads no memory through it.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
+    }
+}
+
+/// `deadline` on CLOCK_MONOTONIC, which `Instant` counts on but does not give away.
+fn absolute(deadline: Instant) -> libc::timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid timespec to write to. The clock always exists.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    let nanoseconds = now.tv_nsec + i64::from(left.subsec_nanos());
+    let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+    libc::timespec {
+        tv_sec: now.tv_sec.saturating_add(seconds).saturating_add(nanoseconds / 1_000_000_000),
+        tv_nsec: nanoseconds % 1_000_000_000,
+    }
+}
+
+/// How many processors are online: 1 means that spinning only keeps the other side from running.
+pub(crate) fn processors() -> i64 {
+    // SAFETY: no memory is passed.
+    unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }
+}
+
+/// A full barrier on x86-64: any locked instruction is one, and this is cheaper than the `mfence` that a SeqCst
+/// fence becomes. What the Linux kernel's `smp_mb()` does.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn locked_fence() {
+    // SAFETY: `or` with 0 changes nothing; the stack's top is mapped and aligned. Without `nomem` the compiler
+    // takes it for an access to all memory and moves nothing across.
+    unsafe {
+        core::arch::asm!("lock or dword ptr [rsp], 0", options(nostack));
+    }
+}

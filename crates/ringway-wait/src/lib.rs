@@ -1,0 +1,47 @@
+//! Waiting for another process: spin for a while, then sleep in the kernel until rung.
+//!
+//! The layer knows nothing of rings. Two sides share four 32-bit words ([`Words`]); each has a [`Bell`] over
+//! them, rings it when it has news and the other is asleep, and waits on the other's when it wants some. The
+//! caller says, by a closure, what it is waiting for.
+//!
+//! - [`Bell`]: the protocol, written down at the top of its module.
+//! - [`Wait`]: how to wait.
+//! - [`Lent`]: the four words as they lie in shared memory.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use ringway_wait::{Bell, Lent, Wait};
+//! # use std::ptr::NonNull;
+//! # let words = Box::leak(Box::new([0u32; 4]));
+//! # let [a, b, c, d] = words.each_mut().map(|word| NonNull::from(word));
+//! # let (mine, theirs) = unsafe { (Lent::new(a, b, c, d), Lent::new(c, d, a, b)) };
+//! let mut here = Bell::attach(mine, Wait::default());
+//! let mut there = Bell::attach(theirs, Wait::default());
+//!
+//! // Nobody has news: the wait ends at its deadline, asleep.
+//! let deadline = Instant::now() + Duration::from_millis(5);
+//! assert_eq!(here.wait(Some(deadline), |_| None::<()>), None);
+//!
+//! // After making news visible: rings only if the other is asleep.
+//! there.notify();
+//! ```
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("Ringway runs on Linux: it sleeps on futexes");
+
+mod bell;
+#[cfg(not(ringway_loom))]
+mod futex;
+pub mod primitive;
+#[cfg(not(ringway_loom))]
+mod raw;
+mod spinner;
+mod words;
+
+pub use bell::{Bell, Peer};
+#[cfg(not(ringway_loom))]
+pub use raw::Lent;
+pub use spinner::Wait;
+pub use words::{Whose, Words};

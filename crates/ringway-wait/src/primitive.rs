@@ -1,0 +1,179 @@
+//! The one door to atomics, fences, spin hints and futex calls; under `--cfg ringway_loom` they are models.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+#[cfg(not(ringway_loom))]
+use core::sync::atomic as imp;
+#[cfg(ringway_loom)]
+use loom::sync::atomic as imp;
+use std::time::Instant;
+
+pub use core::sync::atomic::Ordering;
+
+/// A 32-bit word shared with the other side.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Flag(imp::AtomicU32);
+
+impl Flag {
+    /// A word of its own, for tests and models; in production words lie in lent memory.
+    #[must_use]
+    pub fn new(value: u32) -> Self {
+        Self(imp::AtomicU32::new(value))
+    }
+
+    /// Loads the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for loads (`Release`, `AcqRel`).
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> u32 {
+        self.0.load(order)
+    }
+
+    /// Stores the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for stores (`Acquire`, `AcqRel`).
+    #[inline(always)]
+    pub fn store(&self, value: u32, order: Ordering) {
+        self.0.store(value, order);
+    }
+}
+
+/// Why a [`Futex::wait`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Rung, or the word had changed already, or for no reason: look again.
+    LookAgain,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+/// A 32-bit word that threads of any process can sleep on.
+#[derive(Debug)]
+#[repr(transparent)]
+#[cfg(not(ringway_loom))]
+pub struct Futex(imp::AtomicU32);
+
+#[cfg(not(ringway_loom))]
+impl Futex {
+    /// A word of its own, for tests; in production words lie in lent memory.
+    #[must_use]
+    pub fn new(value: u32) -> Self {
+        Self(imp::AtomicU32::new(value))
+    }
+
+    /// Loads the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for loads (`Release`, `AcqRel`).
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> u32 {
+        self.0.load(order)
+    }
+
+    /// Stores the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for stores (`Acquire`, `AcqRel`).
+    #[inline(always)]
+    pub fn store(&self, value: u32, order: Ordering) {
+        self.0.store(value, order);
+    }
+
+    /// Sleeps while the word holds `expected`, until woken or the deadline; signals do not show. One system call.
+    #[must_use]
+    pub fn wait(&self, expected: u32, deadline: Option<Instant>) -> Woken {
+        crate::futex::wait(&self.0, expected, deadline)
+    }
+
+    /// Wakes one sleeper, in whatever process. One system call.
+    pub fn wake(&self) {
+        crate::futex::wake(&self.0);
+    }
+}
+
+/// A modelled futex. It takes no barrier from the kernel for granted.
+#[derive(Debug)]
+#[cfg(ringway_loom)]
+pub struct Futex {
+    word: imp::AtomicU32,
+    queue: Option<(loom::sync::Mutex<()>, loom::sync::Condvar)>,
+}
+
+#[cfg(ringway_loom)]
+impl Futex {
+    /// One that only wakes when told: a lost wake is a deadlock, which loom reports.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self {
+            word: imp::AtomicU32::new(0),
+            queue: Some((loom::sync::Mutex::new(()), loom::sync::Condvar::new())),
+        }
+    }
+
+    /// One that comes back at once: it has no lock whose edges could hide a missing order.
+    #[must_use]
+    pub fn restless() -> Self {
+        Self { word: imp::AtomicU32::new(0), queue: None }
+    }
+
+    /// Loads the word.
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> u32 {
+        self.word.load(order)
+    }
+
+    /// Stores the word.
+    pub fn store(&self, value: u32, order: Ordering) {
+        self.word.store(value, order);
+    }
+
+    /// Sleeps as the model has it; the deadline plays no part.
+    #[must_use]
+    pub fn wait(&self, expected: u32, _deadline: Option<Instant>) -> Woken {
+        match &self.queue {
+            Some((lock, told)) => {
+                let guard = lock.lock().unwrap();
+                // The kernel compares under the lock of its queue, once.
+                if self.word.load(Ordering::Relaxed) == expected {
+                    drop(told.wait(guard).unwrap());
+                }
+            }
+            None => loom::thread::yield_now(),
+        }
+        Woken::LookAgain
+    }
+
+    /// Wakes one sleeper, if the model has any.
+    pub fn wake(&self) {
+        if let Some((lock, told)) = &self.queue {
+            let _guard = lock.lock().unwrap();
+            told.notify_one();
+        }
+    }
+}
+
+/// A full barrier: no memory access moves across it in either direction, stores before loads included.
+#[inline(always)]
+pub fn full_fence() {
+    #[cfg(any(ringway_loom, not(target_arch = "x86_64")))]
+    imp::fence(Ordering::SeqCst);
+    #[cfg(all(not(ringway_loom), target_arch = "x86_64"))]
+    crate::futex::locked_fence();
+}
+
+/// A turn of a spin loop.
+#[inline(always)]
+pub(crate) fn spin_hint() {
+    #[cfg(not(ringway_loom))]
+    core::hint::spin_loop();
+    #[cfg(ringway_loom)]
+    loom::thread::yield_now();
+}

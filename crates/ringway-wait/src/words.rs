@@ -1,0 +1,24 @@
+//! The shared words of the wait layer.
+
+use crate::primitive::{Flag, Futex};
+
+/// Whose word is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This side's.
+    Mine,
+    /// The other side's.
+    Peers,
+}
+
+/// The words of two sides, as one of them sees them.
+///
+/// Each word is written by its owner only and lies on a cache line of its own: `asleep` on the line of a word
+/// that changes with every message would cost most of the rate.
+pub trait Words {
+    /// Whether the owner is asleep; see [`Bell`](crate::Bell).
+    fn asleep(&self, whose: Whose) -> &Flag;
+
+    /// Bumped by the owner when it has news for the other, who sleeps on it.
+    fn bell(&self, whose: Whose) -> &Futex;
+}
