@@ -1,0 +1,394 @@
+//! What can go wrong, an enum an operation.
+
+use std::{error::Error as StdError, fmt, path::PathBuf};
+
+use crate::{ClaimError, Corrupt, CreateError, OpenError};
+
+/// The two sides of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The side that sends.
+    Sender,
+    /// The side that receives.
+    Receiver,
+}
+
+impl Side {
+    /// The opposite side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Sender => Self::Receiver,
+            Self::Receiver => Self::Sender,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "sender",
+            Self::Receiver => "receiver",
+        })
+    }
+}
+
+/// Why an end could not be had.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The ring did not exist and could not be made.
+    Create(CreateError),
+    /// The ring could not be opened.
+    Open(OpenError),
+    /// The role's lock could not be taken for a reason other than that it is held.
+    Claim(ClaimError),
+    /// The ring has this end already, and its holder lives.
+    Held {
+        /// The end.
+        side: Side,
+        /// The process that said last that it holds it, as numbered in its own pid namespace; 0 if it has said
+        /// nothing yet.
+        pid: u32,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
+    /// The ring is there already, with less room than was asked for.
+    TooSmall {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes it has.
+        found: u64,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
+    /// The ring was made for ends that never sleep, and [`Wait::Park`](crate::Wait::Park) was asked for.
+    Sleepless {
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
+    /// The ring's control area is not one of this layout.
+    ControlArea {
+        /// Its bytes.
+        found: u64,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
+    /// The ring holds something that no correct peer writes.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ring = |path: &Option<PathBuf>| match path {
+            Some(path) => path.display().to_string(),
+            None => "the offered ring".into(),
+        };
+        match self {
+            Self::Create(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+            Self::Claim(error) => error.fmt(f),
+            Self::Held { side, pid, path } => {
+                write!(f, "{}: has a living {side} already", ring(path))?;
+                if *pid != 0 {
+                    write!(f, " (process {pid})")?;
+                }
+                write!(f, ", and a ring has one {side} at a time: stop that one first, or use another name")
+            }
+            Self::TooSmall { asked, found, path } => write!(
+                f,
+                "{}: has {found} bytes, but {asked} were asked for: whoever starts first makes the ring, so ask for \
+                 the same capacity on both sides, or remove the old ring",
+                ring(path)
+            ),
+            Self::Sleepless { path } => write!(
+                f,
+                "{}: was made for ends that never sleep (Wait::Spin), so nobody would wake this one: choose \
+                 Wait::Spin here, or nothing, or make the ring without it",
+                ring(path)
+            ),
+            Self::ControlArea { found, path } => write!(
+                f,
+                "{}: has a control area of {found} bytes, but a ring's has {}: its header is damaged; stop all who \
+                 use it and remove it",
+                ring(path),
+                crate::layout::CONTROL_LEN
+            ),
+            Self::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl StdError for AttachError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Create(error) => error.source(),
+            Self::Open(error) => error.source(),
+            Self::Claim(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<CreateError> for AttachError {
+    fn from(error: CreateError) -> Self {
+        Self::Create(error)
+    }
+}
+
+impl From<OpenError> for AttachError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl From<ringway_segment::Error> for AttachError {
+    fn from(error: ringway_segment::Error) -> Self {
+        match error {
+            ringway_segment::Error::Create(error) => Self::Create(error),
+            ringway_segment::Error::Open(error) => Self::Open(error),
+            other => unreachable!("{other}"),
+        }
+    }
+}
+
+impl From<Corrupt> for AttachError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}
+
+/// A message longer than its ring can ever carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong {
+    /// Bytes of the message.
+    pub len: usize,
+    /// The most that the ring can carry, in bytes.
+    pub max: usize,
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a message of {} bytes does not fit into this ring, which carries {} at the most: send it in parts, or \
+             make the ring with a larger capacity",
+            self.len, self.max
+        )
+    }
+}
+
+impl StdError for TooLong {}
+
+/// Why [`send`](crate::spsc::Sender::send) or [`loan`](crate::spsc::Sender::loan) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The receiver left. A successor may come; until then nothing is sent.
+    Closed,
+    /// The message is too long for the ring.
+    TooLong(TooLong),
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Why [`try_send`](crate::spsc::Sender::try_send) or [`try_loan`](crate::spsc::Sender::try_loan) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// There is no room now.
+    Full,
+    /// The receiver left. A successor may come; until then nothing is sent.
+    Closed,
+    /// The message is too long for the ring.
+    TooLong(TooLong),
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Why a send or loan with a timeout or deadline failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendTimeoutError {
+    /// There was no room in all that time.
+    Timeout,
+    /// The receiver left. A successor may come; until then nothing is sent.
+    Closed,
+    /// The message is too long for the ring.
+    TooLong(TooLong),
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Why [`recv`](crate::spsc::Receiver::recv) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// Everything was received and the sender left. A successor may come; then there may be more.
+    Closed,
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Why [`try_recv`](crate::spsc::Receiver::try_recv) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// There is nothing now.
+    Empty,
+    /// Everything was received and the sender left. A successor may come; then there may be more.
+    Closed,
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Why a receive with a timeout or deadline failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvTimeoutError {
+    /// There was nothing in all that time.
+    Timeout,
+    /// Everything was received and the sender left. A successor may come; then there may be more.
+    Closed,
+    /// The ring holds something that no correct peer writes; this end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// Any error of this crate: what `?` makes of all the others.
+///
+/// Its `Debug` is its `Display`, so a `main` that returns it says what happened in words.
+#[non_exhaustive]
+pub enum Error {
+    /// An end could not be had.
+    Attach(AttachError),
+    /// Everything was received and the sender left, or the receiver left.
+    Closed(Side),
+    /// The time was up.
+    Timeout,
+    /// There is no room now.
+    Full,
+    /// There is nothing now.
+    Empty,
+    /// A message is too long for its ring.
+    TooLong(TooLong),
+    /// The ring holds something that no correct peer writes; the end is poisoned.
+    Corrupt(Corrupt),
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attach(error) => error.fmt(f),
+            Self::Closed(Side::Sender) => f.write_str(
+                "the sender has closed the ring and everything was received; wait for a new sender, or end",
+            ),
+            Self::Closed(Side::Receiver) => f.write_str(
+                "the receiver has closed the ring, nothing was sent; wait for a new receiver, or end",
+            ),
+            Self::Timeout => f.write_str("the time was up; wait longer, or see what the other side is doing"),
+            Self::Full => f.write_str("the ring is full; try again when the receiver has caught up"),
+            Self::Empty => f.write_str("the ring is empty; try again when the sender has sent something"),
+            Self::TooLong(error) => error.fmt(f),
+            Self::Corrupt(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Attach(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Into<AttachError>> From<T> for Error {
+    fn from(error: T) -> Self {
+        Self::Attach(error.into())
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Closed => Self::Closed(Side::Receiver),
+            SendError::TooLong(error) => Self::TooLong(error),
+            SendError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<TrySendError> for Error {
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::Full,
+            TrySendError::Closed => Self::Closed(Side::Receiver),
+            TrySendError::TooLong(error) => Self::TooLong(error),
+            TrySendError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<SendTimeoutError> for Error {
+    fn from(error: SendTimeoutError) -> Self {
+        match error {
+            SendTimeoutError::Timeout => Self::Timeout,
+            SendTimeoutError::Closed => Self::Closed(Side::Receiver),
+            SendTimeoutError::TooLong(error) => Self::TooLong(error),
+            SendTimeoutError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<RecvError> for Error {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Closed(Side::Sender),
+            RecvError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<TryRecvError> for Error {
+    fn from(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::Empty,
+            TryRecvError::Closed => Self::Closed(Side::Sender),
+            TryRecvError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<RecvTimeoutError> for Error {
+    fn from(error: RecvTimeoutError) -> Self {
+        match error {
+            RecvTimeoutError::Timeout => Self::Timeout,
+            RecvTimeoutError::Closed => Self::Closed(Side::Sender),
+            RecvTimeoutError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+/// `Display` and `Error` of the errors of one operation: in the words of [`enum@Error`].
+macro_rules! in_words {
+    ($($error:ty),*) => {$(
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Error::from(*self).fmt(f)
+            }
+        }
+        impl StdError for $error {}
+    )*};
+}
+
+in_words!(SendError, TrySendError, SendTimeoutError, RecvError, TryRecvError, RecvTimeoutError);

@@ -1,0 +1,92 @@
+//! The control area of a ring, layout version 1: declared here and nowhere else.
+//!
+//! A ring's segment has a header page, two control pages (one a side), and the data. Each word is written by
+//! the side whose page it is on and lies on a pair of cache lines of its own. `docs/memory-layout.md` is this
+//! page for people, and a test holds it to the code.
+
+use core::mem::{offset_of, size_of};
+
+use ringway_segment::{Role, Shape};
+
+use crate::Side;
+
+/// Kind of a segment that holds a single-producer, single-consumer byte ring.
+pub const KIND_SPSC: u32 = 1;
+
+/// Flag of a segment: no side of this ring ever sleeps, so nobody looks for sleepers.
+pub const FLAG_SLEEPLESS: u32 = 1;
+
+/// A word on a pair of cache lines of its own (processors fetch lines in pairs).
+#[repr(C, align(128))]
+struct Line<T>(T);
+
+/// The words of one side, on a page of its own.
+#[repr(C, align(4096))]
+struct SidePage {
+    position: Line<u64>,
+    asleep: Line<u32>,
+    bell: Line<u32>,
+    alive: Line<u32>,
+}
+
+/// The control area.
+#[repr(C)]
+struct Control {
+    producer: SidePage,
+    consumer: SidePage,
+}
+
+/// Where a side's words lie, in bytes from the start of the control area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offsets {
+    /// `u64`: how far the side has come, in bytes since the ring's birth.
+    pub position: usize,
+    /// `u32`: whether it sleeps or has retired.
+    pub asleep: usize,
+    /// `u32`: bumped when it has news for a sleeping peer, who sleeps on it.
+    pub bell: usize,
+    /// `u32`: the process that holds the side, 0 if none.
+    pub alive: usize,
+}
+
+/// Bytes of control area.
+pub const CONTROL_LEN: usize = size_of::<Control>();
+
+const _: () = assert!(CONTROL_LEN == 8192);
+
+impl Side {
+    /// Where this side's words lie.
+    #[must_use]
+    pub const fn offsets(self) -> Offsets {
+        let page = match self {
+            Side::Sender => offset_of!(Control, producer),
+            Side::Receiver => offset_of!(Control, consumer),
+        };
+        Offsets {
+            position: page + offset_of!(SidePage, position),
+            asleep: page + offset_of!(SidePage, asleep),
+            bell: page + offset_of!(SidePage, bell),
+            alive: page + offset_of!(SidePage, alive),
+        }
+    }
+
+    /// The byte of the segment's lock that is this side.
+    #[must_use]
+    pub const fn role(self) -> Role {
+        match self {
+            Side::Sender => Role::FIRST,
+            Side::Receiver => Role::SECOND,
+        }
+    }
+}
+
+/// The shape of a ring's segment.
+#[must_use]
+pub fn shape(capacity: usize, sleepless: bool) -> Shape {
+    Shape {
+        kind: KIND_SPSC,
+        flags: if sleepless { FLAG_SLEEPLESS } else { 0 },
+        control_len: CONTROL_LEN as u64,
+        capacity: capacity as u64,
+    }
+}

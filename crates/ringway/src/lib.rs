@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(ringway_loom, allow(dead_code, missing_docs))]
+
+#[doc(hidden)]
+pub mod protocol;
+
+#[cfg(not(ringway_loom))]
+mod error;
+#[cfg(not(ringway_loom))]
+#[doc(hidden)]
+pub mod layout;
+#[cfg(not(ringway_loom))]
+mod lend;
+#[cfg(not(ringway_loom))]
+pub mod spsc;
+
+#[cfg(not(ringway_loom))]
+pub use error::{
+    AttachError, Error, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, Side, TooLong,
+    TryRecvError, TrySendError,
+};
+pub use ringway_ring::{At, Corrupt};
+pub use ringway_segment::{ClaimError, CreateError, InvalidName, Limit, Names, Offer, OpenError, Shortage};
+pub use ringway_wait::Wait;
+
+/// The programs in the documentation compile and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../docs/quick-start.md")]
+    struct QuickStart;
+}

@@ -1,0 +1,293 @@
+//! The ring joined to its bells: who looks for a sleeper, and when.
+//!
+//! An [`Outlet`] is a producer that rings, an [`Inlet`] a consumer that rings; both wait. They see memory and
+//! words through traits, never a pointer, so that the loom models run this very source. What users hold
+//! ([`spsc`](crate::spsc)) adds the segment, the roles and the guards.
+//!
+//! # When whom
+//!
+//! A full fence between "make news visible" and "look whether the peer sleeps" closes the race with a peer
+//! that is falling asleep (see [`ringway_wait::Bell`]); it costs more than the rest of a small send. So:
+//!
+//! - *After each publication* (a message or a batch) the sender fences and looks. A ring that was made for
+//!   sides that never sleep ([`Wait::Spin`]) leaves the fence out.
+//! - *After each release* the receiver looks without a fence, which misses a sender only in the few
+//!   nanoseconds in which that is falling asleep; with a fence, when it has released 1/8 of the ring since the
+//!   last fence and when it finds the ring empty. The worst delay: a sender that was missed sleeps on until the
+//!   receiver has released 1/8 of the ring more, finds the ring empty, or leaves; there was room for it only
+//!   since that one release.
+//! - *At leaving*, each side fences and looks.
+//!
+//! A receiver that finds the ring empty fences before it sleeps, so both sides never sleep for good at once.
+//!
+//! # Leaving
+//!
+//! The sender's *closed* is in band: the receiver meets it after the last message. The receiver's is a bit of
+//! its `asleep` word, which the sender looks at anyway; it stops lending at once. Either bit goes away when a
+//! successor comes.
+
+use std::time::Instant;
+
+use ringway_ring::{
+    Corrupt, Mem,
+    spsc::{Consumer, LoanError, Next, Producer, Record},
+};
+use ringway_wait::{Bell, Wait, Words};
+
+/// Why an outlet does not lend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoLoan {
+    /// The ring was full, to the end.
+    Full,
+    /// The receiver left.
+    Closed,
+    /// The message is longer than the ring can ever carry.
+    TooLong,
+    /// The shared words are broken: see [`Producer::corruption`].
+    Corrupt,
+}
+
+/// Why an inlet has no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRecord {
+    /// The ring was empty, to the end.
+    Empty,
+    /// All was received and the sender left.
+    Closed,
+    /// The shared words are broken: see [`Consumer::corruption`].
+    Corrupt,
+}
+
+/// The sending end: a producer and its bell.
+#[derive(Debug)]
+pub struct Outlet<M, W> {
+    ring: Producer<M>,
+    bell: Bell<W>,
+    /// Whether the receiver may sleep.
+    fences: bool,
+}
+
+impl<M: Mem, W: Words> Outlet<M, W> {
+    /// Takes up the sending end. `sleepers`: whether the ring's receiver may sleep.
+    ///
+    /// # Errors
+    ///
+    /// If the ring is not as a correct peer leaves it.
+    pub fn attach(mem: M, words: W, wait: Wait, sleepers: bool) -> Result<Self, Corrupt> {
+        let ring = Producer::resume(mem)?;
+        let mut bell = Bell::attach(words, wait);
+        // A predecessor may have died between a publication and its look for a sleeper.
+        bell.notify();
+        Ok(Self { ring, bell, fences: sleepers })
+    }
+
+    /// Loans room for `len` bytes, if there is some now.
+    ///
+    /// # Errors
+    ///
+    /// [`NoLoan`].
+    #[inline(always)]
+    pub fn try_loan(&mut self, len: usize) -> Result<(), NoLoan> {
+        if self.bell.peer().retired() {
+            return Err(NoLoan::Closed);
+        }
+        self.ring.loan(len).map_err(no_loan)
+    }
+
+    /// Loans room for `len` bytes, waiting for it. Nothing may be staged: what the receiver cannot see it cannot
+    /// make room by.
+    ///
+    /// # Errors
+    ///
+    /// [`NoLoan`]; `Full` if the deadline passed.
+    #[inline(always)]
+    pub fn loan(&mut self, len: usize, deadline: impl FnOnce() -> Option<Instant>) -> Result<(), NoLoan> {
+        match self.try_loan(len) {
+            Err(NoLoan::Full) => self.wait_for_room(len, deadline()),
+            done => done,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_room(&mut self, len: usize, deadline: Option<Instant>) -> Result<(), NoLoan> {
+        let Self { ring, bell, .. } = self;
+        let lent = bell.wait(deadline, |receiver| {
+            if receiver.retired() {
+                return Some(Err(NoLoan::Closed));
+            }
+            match ring.loan(len).map_err(no_loan) {
+                Err(NoLoan::Full) => None,
+                done => Some(done),
+            }
+        });
+        lent.unwrap_or(Err(NoLoan::Full))
+    }
+
+    /// Sends the current loan, with what is staged, and wakes the receiver if it sleeps.
+    #[inline(always)]
+    pub fn send(&mut self, kind: u16) {
+        self.ring.stage(kind);
+        self.publish();
+    }
+
+    /// Puts the current loan behind what is staged.
+    #[inline(always)]
+    pub fn stage(&mut self, kind: u16) {
+        self.ring.stage(kind);
+    }
+
+    /// Sends what is staged, at once, and wakes the receiver if it sleeps.
+    #[inline(always)]
+    pub fn publish(&mut self) {
+        self.ring.publish();
+        if self.fences {
+            self.bell.notify();
+        }
+    }
+
+    /// Tells the receiver that nothing more will come, and retires.
+    ///
+    /// # Errors
+    ///
+    /// If this end is poisoned; the receiver is not told then.
+    pub fn close(&mut self) -> Result<(), Corrupt> {
+        let closed = self.ring.close();
+        self.bell.retire();
+        closed
+    }
+
+    /// Whether the receiver has left in good order and no successor has come.
+    pub fn receiver_left(&self) -> bool {
+        self.bell.peer().retired()
+    }
+
+    /// The producer, for what needs no bell.
+    #[inline(always)]
+    pub fn ring(&self) -> &Producer<M> {
+        &self.ring
+    }
+
+    /// The producer, for what needs no bell.
+    #[inline(always)]
+    pub fn ring_mut(&mut self) -> &mut Producer<M> {
+        &mut self.ring
+    }
+}
+
+#[inline(always)]
+fn no_loan(error: LoanError) -> NoLoan {
+    match error {
+        LoanError::TooLong => NoLoan::TooLong,
+        LoanError::Corrupt => NoLoan::Corrupt,
+        _ => NoLoan::Full,
+    }
+}
+
+/// The receiving end: a consumer and its bell.
+#[derive(Debug)]
+pub struct Inlet<M, W> {
+    ring: Consumer<M>,
+    bell: Bell<W>,
+    /// Whether the sender may sleep.
+    sleepers: bool,
+    /// Position up to which a fenced look for a sleeping sender has been made.
+    fenced: u64,
+}
+
+impl<M: Mem, W: Words> Inlet<M, W> {
+    /// Takes up the receiving end. `sleepers`: whether the ring's sender may sleep.
+    ///
+    /// # Errors
+    ///
+    /// If the ring is not as a correct peer leaves it.
+    pub fn attach(mem: M, words: W, wait: Wait, sleepers: bool) -> Result<Self, Corrupt> {
+        let ring = Consumer::resume(mem)?;
+        let fenced = ring.position();
+        let mut bell = Bell::attach(words, wait);
+        // A predecessor may have died between a release and its look for a sleeper.
+        bell.notify();
+        Ok(Self { ring, bell, sleepers, fenced })
+    }
+
+    /// Takes the next record, if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRecord`].
+    #[inline(always)]
+    pub fn try_take(&mut self) -> Result<Record, NoRecord> {
+        match self.ring.advance() {
+            Next::Record(record) => Ok(record),
+            Next::Empty => {
+                self.look_for_sleeper();
+                Err(NoRecord::Empty)
+            }
+            Next::Closed => Err(NoRecord::Closed),
+            Next::Corrupt => Err(NoRecord::Corrupt),
+        }
+    }
+
+    /// Takes the next record, waiting for it. Everything taken before must be released.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRecord`]; `Empty` if the deadline passed.
+    #[inline(always)]
+    pub fn take(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Record, NoRecord> {
+        match self.try_take() {
+            Err(NoRecord::Empty) => {}
+            done => return done,
+        }
+        let deadline = deadline();
+        // What was there for a moment may be gone again only if somebody else wrote it: wait on.
+        while self.wait_for_something(deadline) {
+            match self.try_take() {
+                Err(NoRecord::Empty) => {}
+                done => return done,
+            }
+        }
+        Err(NoRecord::Empty)
+    }
+
+    /// Waits until the ring is not empty: a record, or *closed*, or worse. `false` if the deadline passed.
+    #[inline(never)]
+    fn wait_for_something(&mut self, deadline: Option<Instant>) -> bool {
+        let Self { ring, bell, .. } = self;
+        bell.wait(deadline, |_| (!ring.is_empty()).then_some(())).is_some()
+    }
+
+    /// Gives back all that was taken, and wakes the sender if it sleeps.
+    #[inline(always)]
+    pub fn release(&mut self) {
+        self.ring.release();
+        if self.sleepers {
+            if self.ring.position().wrapping_sub(self.fenced) >= self.ring.mem().capacity() / 8 {
+                self.look_for_sleeper();
+            } else {
+                self.bell.notify_unfenced();
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_for_sleeper(&mut self) {
+        let position = self.ring.position();
+        if self.sleepers && position != self.fenced {
+            self.fenced = position;
+            self.bell.notify();
+        }
+    }
+
+    /// Tells the sender that nobody receives any more.
+    pub fn close(&mut self) {
+        self.bell.retire();
+    }
+
+    /// The consumer, for what needs no bell.
+    #[inline(always)]
+    pub fn ring(&self) -> &Consumer<M> {
+        &self.ring
+    }
+}

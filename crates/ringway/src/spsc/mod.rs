@@ -1,0 +1,64 @@
+//! One sender, one receiver, messages of any length: the fastest channel there is.
+//!
+//! A ring has two ends. [`Options`] makes it, or joins the one that is there, and gives one end; a process takes
+//! an end by *name*, or by an [`Offer`](crate::Offer) that it was handed; [`Options::pair`] gives both, for two
+//! threads. Each end is held by one process at a time, by a lock that the kernel releases when the process is
+//! gone; then the next one is admitted and goes on where the last one stopped.
+//!
+//! Sending writes in place: [`Sender::loan`] lends room in the ring, [`Loan::send`] makes it visible.
+//! [`Sender::send`] copies. Receiving reads in place: a [`Received`] is the message where it lies, and dropping
+//! it gives the room back. Batches do either for many messages with one update of the shared words.
+//!
+//! Every blocking call has four forms: plain, `try_`, `_timeout`, `_deadline`. How to wait is [`Wait`].
+//!
+//! [`Wait`]: crate::Wait
+//!
+//! # Leaving
+//!
+//! Dropping an end, or [`Sender::close`], closes it: the receiver gets `Closed` after the last message, the
+//! sender at its next loan. An end that has not been there *yet* is not closed; messages wait for it. A new
+//! holder of the end opens it again.
+//!
+//! The last one to leave a *named* ring takes the name with it, if the receiver has been there and has received
+//! everything. Otherwise the ring stays, and what is in it, until somebody receives it (or removes the file
+//! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor.
+//!
+//! # Trust
+//!
+//! Both sides map the ring read-write. Whatever the other side writes into the shared words, calls here return
+//! `Ok` or `Err` and stay inside the memory. But a message read *in place* may change under the reader if the
+//! other process rewrites what it has sent; processes that cannot be trusted not to do that must not be given
+//! the ring.
+//!
+//! # Example
+//!
+//! ```
+//! use ringway::spsc;
+//!
+//! let (mut tx, mut rx) = spsc::Options::new().capacity(1 << 16).pair()?;
+//!
+//! let mut loan = tx.loan(5)?;
+//! loan.copy_from_slice(b"hello");
+//! loan.send();
+//! tx.close()?;
+//!
+//! assert_eq!(&rx.recv()?[..], b"hello");
+//! assert_eq!(rx.recv().unwrap_err(), ringway::RecvError::Closed);
+//! # Ok::<(), ringway::Error>(())
+//! ```
+
+mod end;
+mod options;
+mod receiver;
+mod sender;
+
+pub use options::{DEFAULT_CAPACITY, Options};
+pub use receiver::{Message, Received, ReceivedBatch, Receiver};
+pub use sender::{Loan, SendBatch, Sender};
+
+use std::time::{Duration, Instant};
+
+/// The deadline of a timeout from now: `None`, for ever, if it lies beyond what the clock can say.
+fn after(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}

@@ -1,0 +1,469 @@
+//! The sending end.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use ringway_ring::{Mem, spsc::max_payload};
+use ringway_segment::Offer;
+
+use super::{Options, after, end::End};
+use crate::{
+    AttachError, Error, SendError, SendTimeoutError, Side, TooLong, TrySendError, lend,
+    protocol::{NoLoan, Outlet},
+};
+
+type Tx = Outlet<ringway_ring::Lent, ringway_wait::Lent>;
+
+/// The sending end of a ring; see the [module](super).
+///
+/// Dropping it closes the ring, except in a child forked after it was made, where it does nothing at all.
+pub struct Sender {
+    outlet: Tx,
+    // Dropped last: `outlet` uses its memory.
+    end: End,
+}
+
+impl Sender {
+    /// Takes the sending end of a ring that was offered; [`Options::sender_of`] does so with a wait of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living sender.
+    pub fn attach(offer: &Offer) -> Result<Self, AttachError> {
+        Options::new().sender_of(offer)
+    }
+
+    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
+        let outlet = Outlet::attach(ring, words, end.wait, end.sleepers)?;
+        Ok(Self { outlet, end })
+    }
+
+    /// Loans room for a message of `len` bytes, waiting until there is some.
+    ///
+    /// The bytes hold whatever was there before. Dropping the loan gives it back. Ordering: lock-free, without a
+    /// system call, while there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// let mut loan = tx.loan(8)?;
+    /// loan.copy_from_slice(&7u64.to_le_bytes());
+    /// loan.send();
+    /// # assert_eq!(rx.recv()?[0], 7);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn loan(&mut self, len: usize) -> Result<Loan<'_>, SendError> {
+        match self.outlet.loan(len, || None) {
+            Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
+            Err(why) => Err(self.send_error(why, len)),
+        }
+    }
+
+    /// Loans room for a message of `len` bytes, if there is some now. Wait-free.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.try_loan(8)?.send();
+    /// # assert_eq!(rx.recv()?.len(), 8);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>, TrySendError> {
+        match self.outlet.try_loan(len) {
+            Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
+            Err(why) => Err(self.try_send_error(why, len)),
+        }
+    }
+
+    /// [`loan`](Self::loan), but only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.loan_timeout(8, Duration::from_millis(1))?.send();
+    /// # assert_eq!(rx.recv()?.len(), 8);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn loan_timeout(&mut self, len: usize, timeout: Duration) -> Result<Loan<'_>, SendTimeoutError> {
+        self.loan_until(len, || after(timeout))
+    }
+
+    /// [`loan`](Self::loan), but only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.loan_deadline(8, Instant::now() + Duration::from_millis(1))?.send();
+    /// # assert_eq!(rx.recv()?.len(), 8);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn loan_deadline(&mut self, len: usize, deadline: Instant) -> Result<Loan<'_>, SendTimeoutError> {
+        self.loan_until(len, || Some(deadline))
+    }
+
+    #[inline]
+    fn loan_until(
+        &mut self,
+        len: usize,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<Loan<'_>, SendTimeoutError> {
+        match self.outlet.loan(len, deadline) {
+            Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
+            Err(why) => Err(self.send_timeout_error(why, len)),
+        }
+    }
+
+    /// Sends a copy of `message`, waiting until there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.send(b"hello")?;
+    /// # assert_eq!(&rx.recv()?[..], b"hello");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        // The way out of a loan that needs no waiting is worth keeping straight: lengths that the compiler knows
+        // stay known.
+        if self.outlet.try_loan(message.len()).is_ok() {
+            self.outlet.ring_mut().payload_mut().copy_from_slice(message);
+            self.outlet.send(0);
+            return Ok(());
+        }
+        self.loan(message.len()).map(|loan| loan.fill(message))
+    }
+
+    /// Sends a copy of `message`, if there is room now. Wait-free, but for one system call if the receiver sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]
+    ///
+    /// ```
+    /// # let (mut tx, rx) = ringway::spsc::Options::new().capacity(4096).pair()?;
+    /// while tx.try_send(b"again").is_ok() {}
+    /// assert_eq!(tx.try_send(b"again"), Err(ringway::TrySendError::Full));
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn try_send(&mut self, message: &[u8]) -> Result<(), TrySendError> {
+        self.try_loan(message.len()).map(|loan| loan.fill(message))
+    }
+
+    /// [`send`](Self::send), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.send_timeout(b"hello", Duration::from_millis(1))?;
+    /// # assert_eq!(&rx.recv()?[..], b"hello");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn send_timeout(&mut self, message: &[u8], timeout: Duration) -> Result<(), SendTimeoutError> {
+        self.loan_timeout(message.len(), timeout).map(|loan| loan.fill(message))
+    }
+
+    /// [`send`](Self::send), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.send_deadline(b"hello", Instant::now() + Duration::from_millis(1))?;
+    /// # assert_eq!(&rx.recv()?[..], b"hello");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn send_deadline(&mut self, message: &[u8], deadline: Instant) -> Result<(), SendTimeoutError> {
+        self.loan_deadline(message.len(), deadline).map(|loan| loan.fill(message))
+    }
+
+    /// Starts a batch: messages that become visible all at once, with one update of the shared words.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// let mut batch = tx.batch();
+    /// for n in 0..3u8 {
+    ///     batch.push(&[n])?;
+    /// }
+    /// batch.send();
+    /// # assert_eq!(rx.recv_batch(9)?.iter().count(), 3);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn batch(&mut self) -> SendBatch<'_> {
+        SendBatch { outlet: &mut self.outlet, count: 0 }
+    }
+
+    /// Tells the receiver that nothing more will come, and leaves. (Dropping does the same, without a word.)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if this end is poisoned; the receiver is not told then.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.close()?;
+    /// assert_eq!(rx.try_recv().unwrap_err(), ringway::TryRecvError::Closed);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    pub fn close(mut self) -> Result<(), Error> {
+        self.outlet.close().map_err(Error::Corrupt)
+    }
+
+    /// Bytes of data the ring has.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.end.segment().shape().capacity as usize
+    }
+
+    /// The longest message that the ring can carry, in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        max_payload(self.end.segment().shape().capacity) as usize
+    }
+
+    /// Bytes, 8 a record included, that were sent and not released by the receiver; a hint, it may be less by now.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.outlet.ring().pending() as usize
+    }
+
+    /// The file that is the ring's name, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.end.segment().path()
+    }
+
+    #[cold]
+    fn send_error(&self, why: NoLoan, len: usize) -> SendError {
+        match error(why, &self.outlet, len) {
+            TrySendError::TooLong(error) => SendError::TooLong(error),
+            TrySendError::Corrupt(corrupt) => SendError::Corrupt(corrupt),
+            // `Full` only comes with a deadline.
+            TrySendError::Closed | TrySendError::Full => SendError::Closed,
+        }
+    }
+
+    #[cold]
+    fn try_send_error(&self, why: NoLoan, len: usize) -> TrySendError {
+        error(why, &self.outlet, len)
+    }
+
+    #[cold]
+    fn send_timeout_error(&self, why: NoLoan, len: usize) -> SendTimeoutError {
+        match error(why, &self.outlet, len) {
+            TrySendError::Full => SendTimeoutError::Timeout,
+            TrySendError::Closed => SendTimeoutError::Closed,
+            TrySendError::TooLong(error) => SendTimeoutError::TooLong(error),
+            TrySendError::Corrupt(corrupt) => SendTimeoutError::Corrupt(corrupt),
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if self.end.segment().is_ours() {
+            // A poisoned end leaves the ring alone; `close` says so to those who ask.
+            let _ = self.outlet.close();
+            let Self { outlet, end } = self;
+            end.leave(|| outlet.receiver_left());
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// Why there was no loan of `len` bytes, in the words of users.
+#[cold]
+fn error(why: NoLoan, outlet: &Tx, len: usize) -> TrySendError {
+    let ring = outlet.ring();
+    match (why, ring.corruption()) {
+        (NoLoan::Corrupt, Some(corrupt)) => TrySendError::Corrupt(corrupt),
+        (NoLoan::TooLong, _) => {
+            TrySendError::TooLong(TooLong { len, max: max_payload(ring.mem().capacity()) as usize })
+        }
+        (NoLoan::Closed, _) => TrySendError::Closed,
+        (NoLoan::Full | NoLoan::Corrupt, _) => TrySendError::Full,
+    }
+}
+
+/// Room in the ring, to be filled and sent; dropping it gives it back.
+#[must_use = "a loan that is not sent is given back"]
+pub struct Loan<'a> {
+    outlet: &'a mut Tx,
+    kind: u16,
+}
+
+impl Loan<'_> {
+    /// Sends the message. Wait-free, but for one system call if the receiver sleeps.
+    #[inline]
+    pub fn send(self) {
+        self.outlet.send(self.kind);
+    }
+
+    #[inline]
+    fn fill(mut self, message: &[u8]) {
+        self.copy_from_slice(message);
+        self.send();
+    }
+
+    /// Shortens the message to its first `len` bytes; it keeps its length if that is no more.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// let mut loan = tx.loan(1000)?;
+    /// let read = std::io::Read::read(&mut &b"what there is"[..], &mut loan).unwrap();
+    /// loan.truncate(read);
+    /// loan.send();
+    /// # assert_eq!(&rx.recv()?[..], b"what there is");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.outlet.ring_mut().trim(len);
+    }
+
+    /// Gives the message a number of the user's own, 0 unless set; see [`Received::kind`](super::Received::kind).
+    #[inline]
+    pub fn set_kind(&mut self, kind: u16) {
+        self.kind = kind;
+    }
+}
+
+impl Deref for Loan<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.outlet.ring().payload()
+    }
+}
+
+impl DerefMut for Loan<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.outlet.ring_mut().payload_mut()
+    }
+}
+
+impl Drop for Loan<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.outlet.ring_mut().abort();
+    }
+}
+
+impl fmt::Debug for Loan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loan").field("len", &self.len()).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Messages that will become visible all at once; dropping it forgets them.
+#[must_use = "a batch that is not sent is forgotten"]
+pub struct SendBatch<'a> {
+    outlet: &'a mut Tx,
+    count: usize,
+}
+
+impl SendBatch<'_> {
+    /// Adds a copy of `message`. Wait-free.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]; what was added before stays. A batch never waits for room, for the receiver cannot make
+    /// any by receiving what it does not see: on `Full`, send the batch and start another.
+    #[inline]
+    pub fn push(&mut self, message: &[u8]) -> Result<(), TrySendError> {
+        self.push_with(message.len(), |bytes| bytes.copy_from_slice(message))
+    }
+
+    /// Adds a message of `len` bytes, which `fill` writes in place. Wait-free.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push); `fill` is not called then.
+    #[inline]
+    pub fn push_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), TrySendError> {
+        if let Err(why) = self.outlet.try_loan(len) {
+            return Err(error(why, self.outlet, len));
+        }
+        fill(self.outlet.ring_mut().payload_mut());
+        self.outlet.stage(0);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// How many messages it has.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has none.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Sends them all. Wait-free, but for one system call if the receiver sleeps.
+    #[inline]
+    pub fn send(self) {
+        self.outlet.publish();
+    }
+}
+
+impl Drop for SendBatch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.outlet.ring_mut().discard();
+    }
+}
+
+impl fmt::Debug for SendBatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendBatch").field("len", &self.count).finish_non_exhaustive()
+    }
+}
