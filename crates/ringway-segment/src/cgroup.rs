@@ -3,13 +3,17 @@
 //! A process is in one group of each hierarchy, and the limits of all groups above count too. Containers show
 //! only a part of the hierarchy, and sandboxes nothing: what cannot be read is no limit.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::limits::read;
+
+/// Version 1 writes no limit as a number near the largest; version 2 as a word, which is no number.
+const UNLIMITED: u64 = 1 << 62;
 
 /// The tightest limit: bytes left, and the group that sets it.
 pub(crate) fn room() -> Option<(u64, PathBuf)> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let membership = read("/proc/self/cgroup")?;
+    let mounts = read("/proc/self/mountinfo")?;
     hierarchies(&membership, &mounts).iter().filter_map(Hierarchy::room).min_by_key(|(left, _)| *left)
 }
 
@@ -62,10 +66,10 @@ impl Hierarchy {
     }
 
     fn left_in(&self, group: &Path) -> Option<u64> {
-        let number = |file| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
-        let limit = number(self.version.limit())?;
+        let number = |file| read(group.join(file))?.trim().parse::<u64>().ok();
+        let limit = number(self.version.limit()).filter(|limit| *limit < UNLIMITED)?;
         let usage = number(self.version.usage())?;
-        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let stat = read(group.join("memory.stat")).unwrap_or_default();
         let reclaimable: u64 = self
             .version
             .reclaimable()
@@ -113,6 +117,8 @@ fn hierarchy(membership: &str, line: &str) -> Option<Hierarchy> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const MOUNTS: &str = "\

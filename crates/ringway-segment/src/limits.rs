@@ -6,9 +6,10 @@
 //! up again to tell which it was.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cgroup;
 use crate::error::{OsFault, Refusal};
@@ -157,7 +158,7 @@ fn tightest(file: &File, at: &Origin) -> Option<(u64, Limit)> {
         in_memory = mount.in_memory;
     }
     if in_memory {
-        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory = read("/proc/meminfo").unwrap_or_default();
         found.extend(in_kilobytes(&memory, "MemAvailable:").map(|left| (left, Limit::Host)));
         found.extend(commit(&memory).map(|left| (left, Limit::Commit)));
         found.extend(cgroup::room().map(|(left, group)| (left, Limit::Cgroup(group))));
@@ -165,8 +166,16 @@ fn tightest(file: &File, at: &Origin) -> Option<(u64, Limit)> {
     found.into_iter().min_by_key(|(left, _)| *left)
 }
 
+/// The text of a small file of the kernel's. With room for all of it from the start it is read at once: such a file
+/// may be computed anew at each call.
+pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
+    let mut text = String::with_capacity(16 << 10);
+    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 fn commit(memory: &str) -> Option<u64> {
-    let mode = fs::read_to_string("/proc/sys/vm/overcommit_memory").ok()?;
+    let mode = read("/proc/sys/vm/overcommit_memory")?;
     if mode.trim() != "2" {
         return None;
     }
@@ -179,8 +188,7 @@ fn in_kilobytes(memory: &str, key: &str) -> Option<u64> {
 }
 
 fn address_space_in_use() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm")
-        .ok()
+    let pages = read("/proc/self/statm")
         .and_then(|text| text.split(' ').next().and_then(|size| size.parse::<u64>().ok()));
     pages.unwrap_or_default().saturating_mul(sys::page_size())
 }

@@ -39,6 +39,11 @@ use crate::primitive;
 use crate::shape::{Geometry, HEADER_PAGE};
 use crate::sys;
 
+/// Bytes of the second image that are brought in with the first. Only what runs over the end of the data gets there,
+/// as far as it is long; what is longer than this brings the pages behind in when it first needs them, at about a
+/// microsecond each. Bringing in all of it would double the cost of opening for memory that is hardly ever touched.
+const EAGER_SECOND: u64 = 64 << 10;
+
 /// A mapped segment. Invariant: `raw` is `data_offset + 2 * capacity` bytes long, as in the picture above.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -48,7 +53,7 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Maps a file whose size has been checked to be `geometry.total`, and brings all of its pages in.
+    /// Maps a file whose size has been checked to be `geometry.total`, and brings its pages in.
     pub(crate) fn new(file: &File, geometry: &Geometry, at: &Origin) -> Result<Mapping, Refusal> {
         let mapped = geometry.mapped();
         let fault = |step| {
@@ -65,7 +70,8 @@ impl Mapping {
         mapping.map_second_image(file, geometry).map_err(fault("map its data a second time"))?;
         mapping.raw.advise(Advice::DontFork).map_err(fault("keep the mapping from forked children"))?;
         mapping.raw.advise(Advice::DontDump).map_err(fault("keep the mapping out of core dumps"))?;
-        mapping.populate().map_err(fault("bring its pages in"))?;
+        let eager = to_usize(geometry.total + geometry.shape.capacity.min(EAGER_SECOND));
+        mapping.populate(eager).map_err(fault("bring its pages in"))?;
         Ok(mapping)
     }
 
@@ -114,13 +120,13 @@ impl Mapping {
         if image == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Makes the page tables now, so that no access has to wait for the kernel later.
-    fn populate(&self) -> io::Result<()> {
+    /// Makes the page tables of the first `len` bytes now, so that no access there has to wait for the kernel later.
+    fn populate(&self, len: usize) -> io::Result<()> {
         loop {
-            match self.raw.advise(Advice::PopulateWrite) {
+            match self.raw.advise_range(Advice::PopulateWrite, 0, len) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                    self.touch_pages();
+                    self.touch_pages(len);
                     return Ok(());
                 }
                 other => return other,
@@ -129,8 +135,8 @@ impl Mapping {
     }
 
     /// The same for a kernel before 5.14. Pages come in readable only; each first write still costs a fault.
-    fn touch_pages(&self) {
-        for offset in (0..self.raw.len()).step_by(to_usize(sys::page_size())) {
+    fn touch_pages(&self, len: usize) {
+        for offset in (0..len).step_by(to_usize(sys::page_size())) {
             // SAFETY: the word at the beginning of a page inside the mapping is aligned and readable.
             unsafe { primitive::touch(self.at(offset).cast::<u64>().as_ptr()) };
         }
@@ -162,6 +168,6 @@ mod tests {
         let file = File::from(sys::memfd(c"ringway-test").unwrap());
         file.set_len(geometry.total).unwrap();
         let mapping = Mapping::new(&file, &geometry, &Origin::Memfd).unwrap();
-        mapping.touch_pages();
+        mapping.touch_pages(mapping.raw.len());
     }
 }

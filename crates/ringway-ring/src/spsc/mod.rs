@@ -23,14 +23,14 @@
 //! 1. *loan*: `8 + round_up(len) + 8` bytes from `p` on must be free, that is lie before the consumer's
 //!    position + capacity. It looks at the consumer's word only when its private copy says full (Acquire: the
 //!    consumer's reads of what it released come before our overwriting).
-//! 2. write the payload. The header at `p` is still 0: whatever is in the payload is invisible.
-//! 3. *send*: store 0 into the header place after the record (Relaxed); store the record's header (Release).
-//!    The header is the commit. Whoever loads it with Acquire sees the payload, and sees the 0 after it rather
-//!    than stale bytes, so nobody has to clear consumed memory.
+//! 2. store 0 into the header place after the loan (Relaxed).
+//! 3. write the payload. The header at `p` is still 0: whatever is in the payload is invisible.
+//!    *Send*: store the record's header (Release). The header is the commit. Whoever loads it with Acquire sees the
+//!    payload, and sees the 0 after it rather than stale bytes, so nobody has to clear consumed memory.
 //! 4. store the own position (Relaxed). It is a hint for observers and may lag.
 //!
 //! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store
-//! the 0 after the last and then the first header, Release. The consumer sees none or all.
+//! that one, Release. The consumer sees none or all.
 //!
 //! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
 //!
@@ -42,7 +42,7 @@
 //!
 //! - *Consumer loads the header while the producer stores it*: one aligned 64-bit word, old or new.
 //! - *Consumer loads a header place that is still payload of an older lap*: impossible. It gets to a place only
-//!   through a committed header before it, whose Release comes after the 0 there (step 3); the first place of
+//!   through a committed header before it, whose Release comes after the 0 there (steps 2, 3); the first place of
 //!   all is 0 from birth.
 //! - *Producer overwrites what is being read*: impossible; it reuses bytes only before consumer position +
 //!   capacity as loaded with Acquire from the Release at release.

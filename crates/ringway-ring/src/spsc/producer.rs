@@ -108,8 +108,21 @@ impl<M: Mem> Producer<M> {
         }
         let len = len as u32;
         self.loan = Some(len);
+        self.end_at(len);
         self.mem.writing(self.next / GRANULE + 1, record::size(len) / GRANULE - 1);
         Ok(())
+    }
+
+    /// Puts the 0 into the header place after a loan of `len` bytes.
+    ///
+    /// Now, and not when it is sent: the place may be on another line than the header, and the consumer, which
+    /// looks at the header's line all the time, must not come between the payload's stores and the header's.
+    #[inline(always)]
+    fn end_at(&self, len: u32) {
+        let end = self.next.wrapping_add(record::size(len)) / GRANULE;
+        self.mem.writing(end, 1);
+        // Relaxed: ordered by the Release of the first header in `publish`.
+        self.mem.data(end).store(Header::EMPTY, Ordering::Relaxed);
     }
 
     /// Whether record and reserved end are free as far as is known.
@@ -153,12 +166,12 @@ impl<M: Mem> Producer<M> {
     /// Shortens the current loan to `len` bytes; longer than it is, it stays as it is.
     #[inline]
     pub fn trim(&mut self, len: usize) {
-        if let Some(loan) = &mut self.loan {
-            if len < *loan as usize {
-                *loan = len as u32;
-                // What is cut off may hold plain stores, and the next header goes there: see "The races".
-                compiler_fence();
-            }
+        if self.loan.is_some_and(|loan| len < loan as usize) {
+            let len = len as u32;
+            self.loan = Some(len);
+            // What is cut off may hold plain stores, and the next header goes there: see "The races".
+            compiler_fence();
+            self.end_at(len);
         }
     }
 
@@ -200,11 +213,9 @@ impl<M: Mem> Producer<M> {
         if self.next == self.published {
             return;
         }
-        self.mem.writing(self.next / GRANULE, 1);
-        // Relaxed: ordered by the Release of the header below, so the consumer finds 0 here, never stale bytes.
-        self.mem.data(self.next / GRANULE).store(Header::EMPTY, Ordering::Relaxed);
         self.mem.writing(self.published / GRANULE, 1);
-        // Release: pairs with the Acquire in `Consumer::advance`. This is the commit.
+        // Release: pairs with the Acquire in `Consumer::advance`: payload, later headers of a batch, and the 0 at
+        // the end of it all. This is the commit.
         self.mem.data(self.published / GRANULE).store(self.first, Ordering::Release);
         self.published = self.next;
         // Relaxed: a hint for observers; nobody takes an edge from it.
