@@ -1,0 +1,60 @@
+//! The floor of bulk: memcpy of memory that the other core has just written.
+#![allow(unsafe_code)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::line::Line;
+use super::shared::{BLOCK, Shared};
+use super::{Channel, Message, Result};
+
+/// One side of a block that one process fills and the other copies, in turn.
+#[derive(Debug)]
+pub(super) struct Block {
+    shared: Arc<Shared>,
+    turn: Line,
+    private: Box<[u8; BLOCK]>,
+}
+
+impl Block {
+    pub(super) fn new(shared: Arc<Shared>, line: usize) -> Self {
+        let turn = Line::new(Arc::clone(&shared), line, false);
+        Self { shared, turn, private: Box::new([0x5a; BLOCK]) }
+    }
+}
+
+impl Channel for Block {
+    fn send(&mut self, message: &mut Message) -> Result<()> {
+        self.turn.send(message)
+    }
+
+    fn receive(&mut self, message: &mut Message) -> Result<()> {
+        self.turn.receive(message)
+    }
+
+    /// Has the block filled `count` times and copies it each time. Returns the time the copies took.
+    fn stream(&mut self, _: &mut Message, count: u64) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for _ in 0..count {
+            self.turn.give();
+            self.turn.take()?;
+            let start = Instant::now();
+            // SAFETY: the turn is ours: the other process waits in `drain` for us to give it.
+            unsafe { self.shared.copy(black_box(&mut self.private)) };
+            total += start.elapsed();
+        }
+        Ok(total)
+    }
+
+    /// Fills the block `count` times, each time when the other side asks for it.
+    fn drain(&mut self, _: &mut Message, count: u64) -> Result<()> {
+        for _ in 0..count {
+            self.turn.take()?;
+            // SAFETY: the turn is ours: the other process waits in `stream` for us to give it.
+            unsafe { self.shared.fill(&self.private) };
+            self.turn.give();
+        }
+        Ok(())
+    }
+}

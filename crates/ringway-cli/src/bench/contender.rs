@@ -1,0 +1,88 @@
+//! Who is measured.
+
+use serde::{Deserialize, Serialize};
+
+/// A way to hand messages from process to process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contender {
+    /// Floor: one cache line written in turn, the waiting side loads as fast as it can.
+    Line,
+    /// Floor: the same with a spin hint between two loads.
+    LinePaused,
+    /// Floor: a futex wake and a futex wait a hand-over.
+    Futex,
+    /// Floor of streams: memcpy of [`BLOCK`](super::BLOCK) bytes that the other process has just written.
+    Memcpy,
+    /// A ring whose sides never sleep.
+    RingSpin,
+    /// A ring whose sides spin first and then sleep.
+    RingPark,
+    /// A ring whose sides sleep at once.
+    RingSleep,
+    /// [`RingSpin`](Self::RingSpin), 16 messages a publication where they come one behind the other.
+    RingBatch,
+    /// Two pipes.
+    Pipe,
+    /// A pair of Unix stream sockets.
+    Socket,
+}
+
+/// What a side does while it has nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// It uses a whole CPU.
+    Spins,
+    /// It spins for a while, then sleeps in the kernel.
+    SpinsThenSleeps,
+    /// It sleeps in the kernel.
+    Sleeps,
+}
+
+impl Contender {
+    /// What tables call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Line => "floor: one cache line",
+            Self::LinePaused => "floor: one cache line, paused",
+            Self::Futex => "floor: futex ping-pong",
+            Self::Memcpy => "floor: memcpy",
+            Self::RingSpin => "ring, spinning",
+            Self::RingPark => "ring, able to sleep",
+            Self::RingSleep => "ring, sleeping at once",
+            Self::RingBatch => "ring, batches of 16",
+            Self::Pipe => "pipe",
+            Self::Socket => "Unix stream socket",
+        }
+    }
+
+    /// What its sides do while they wait.
+    #[must_use]
+    pub fn waiting(self) -> Waiting {
+        match self {
+            Self::Line | Self::LinePaused | Self::Memcpy | Self::RingSpin | Self::RingBatch => Waiting::Spins,
+            Self::RingPark => Waiting::SpinsThenSleeps,
+            Self::Futex | Self::RingSleep | Self::Pipe | Self::Socket => Waiting::Sleeps,
+        }
+    }
+
+    /// Whether it makes sense where both processes share one CPU.
+    #[must_use]
+    pub fn can_share_a_cpu(self) -> bool {
+        self.waiting() != Waiting::Spins
+    }
+}
+
+impl Waiting {
+    /// What tables call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spins => "spins",
+            Self::SpinsThenSleeps => "spins, then sleeps",
+            Self::Sleeps => "sleeps",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What can go wrong while measuring.
+
+use std::process::ExitStatus;
+use std::{fmt, io};
+
+use super::Contender;
+
+/// A measurement, or what it returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a measurement did not come to an end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused something.
+    System(io::Error),
+    /// A ring, or a histogram, refused something.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+    /// A message is not the one that was due.
+    Garbled {
+        /// The number it should have.
+        number: u64,
+        /// The bytes it should have.
+        size: usize,
+    },
+    /// The two processes would share one CPU.
+    OneCpu,
+    /// The other process had not been told to carry messages this way.
+    NotStarted(Contender),
+    /// The other process ended while this one waited for it.
+    Gone,
+    /// The other process ended, and how.
+    Died(ExitStatus),
+    /// The other process failed and said why.
+    Failed(String),
+}
+
+impl Error {
+    /// An error of a ring, or of a histogram.
+    #[cold]
+    pub(super) fn other(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::Other(error) => error.fmt(f),
+            Self::Garbled { number, size } => {
+                write!(f, "message {number} of {size} bytes did not arrive as it was sent")
+            }
+            Self::OneCpu => f.write_str("there is but one CPU to run on; this measurement needs two"),
+            Self::NotStarted(contender) => write!(f, "not set up: {}", contender.name()),
+            Self::Gone => f.write_str("the other process ended during the measurement"),
+            Self::Died(status) => write!(f, "the other process ended during the measurement: {status}"),
+            Self::Failed(why) => write!(f, "the other process failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System(error) => error.source(),
+            Self::Other(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}

@@ -1,0 +1,68 @@
+//! What the two processes say to each other, outside the measured time: a line of JSON each.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Contender;
+
+/// Round trips in front of every measured part: the other side has left the control socket by then.
+pub(super) const WARM_UP: u64 = 8;
+
+/// What the parent asks for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Job {
+    /// First of all: run on this CPU, and open these.
+    Begin { cpu: Option<usize>, contenders: Vec<Contender> },
+    /// Answer this many messages behind the warm-up.
+    Answer { contender: Contender, size: usize, rounds: u64 },
+    /// Receive this many behind the warm-up, then send one.
+    Drain { contender: Contender, size: usize, count: u64 },
+}
+
+/// What the child replies, once for each job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// It is done, and has taken this long and this much processor time.
+    Done { wall: Duration, cpu: Duration },
+    /// It could not, and ends.
+    Failed(String),
+}
+
+/// One end of the socket they talk through.
+#[derive(Debug)]
+pub(super) struct Control {
+    socket: BufReader<UnixStream>,
+}
+
+impl Control {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self { socket: BufReader::new(socket) }
+    }
+
+    pub(super) fn tell(&mut self, what: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(what)?;
+        line.push(b'\n');
+        self.socket.get_mut().write_all(&line)
+    }
+
+    /// The next thing the other says; `None` if there will be none.
+    pub(super) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut line = String::new();
+        match self.socket.read_line(&mut line) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(serde_json::from_str(&line)?)),
+            // It ended before it had read all it was told.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits no longer than `time` for what the other says next.
+    pub(super) fn wait_at_most(&mut self, time: Duration) -> io::Result<()> {
+        self.socket.get_mut().set_read_timeout(Some(time))
+    }
+}

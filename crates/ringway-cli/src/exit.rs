@@ -1,0 +1,112 @@
+//! How the command ends.
+
+use std::{fmt, io, process::ExitCode};
+
+use crate::bench;
+use ringway::{AttachError, CreateError, Error, OpenError, Side};
+
+/// Exit codes; 0 is success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Anything that has no code of its own.
+    Failed = 1,
+    /// The command line, a name or a size makes no sense.
+    Usage = 2,
+    /// A timeout passed.
+    TimedOut = 3,
+    /// Shared memory holds what no correct program writes there.
+    Corrupt = 5,
+    /// The user may not do this.
+    NotPermitted = 6,
+    /// There is no such thing.
+    NotFound = 7,
+}
+
+/// Why the command failed: a code for scripts, words for people.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    words: String,
+}
+
+impl Failure {
+    pub(crate) fn input(error: io::Error) -> Self {
+        Self::stream("read standard input", error)
+    }
+
+    pub(crate) fn output(error: io::Error) -> Self {
+        Self::stream("write standard output (what was not written stays in the ring)", error)
+    }
+
+    fn stream(what: &str, error: io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            _ => Exit::Failed,
+        };
+        Self { exit, words: format!("cannot {what}: {error}") }
+    }
+
+    /// The process's exit code.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<bench::Error> for Failure {
+    fn from(error: bench::Error) -> Self {
+        Self { exit: Exit::Failed, words: error.to_string() }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let words = match &error {
+            Error::Closed(Side::Receiver) => {
+                "the other side stopped receiving; what it has not received stays in \
+                 the ring, and another `ringway get` receives it"
+                    .into()
+            }
+            other => other.to_string(),
+        };
+        Self { exit: exit(&error), words }
+    }
+}
+
+fn exit(error: &Error) -> Exit {
+    match error {
+        Error::Timeout => Exit::TimedOut,
+        Error::Corrupt(_) => Exit::Corrupt,
+        Error::Attach(error) => match error {
+            AttachError::Corrupt(_) | AttachError::ControlArea { .. } => Exit::Corrupt,
+            AttachError::Create(error) => match error {
+                CreateError::InvalidName(_) | CreateError::InvalidShape(_) => Exit::Usage,
+                CreateError::NotPermitted { .. } => Exit::NotPermitted,
+                _ => Exit::Failed,
+            },
+            AttachError::Open(error) => match error {
+                OpenError::InvalidName(_) => Exit::Usage,
+                OpenError::NotFound { .. } => Exit::NotFound,
+                OpenError::NotPermitted { .. } | OpenError::Owner { .. } => Exit::NotPermitted,
+                OpenError::NotRingway { .. }
+                | OpenError::ByteOrder { .. }
+                | OpenError::LayoutVersion { .. }
+                | OpenError::Geometry { .. }
+                | OpenError::Truncated { .. }
+                | OpenError::Oversized { .. } => Exit::Corrupt,
+                _ => Exit::Failed,
+            },
+            _ => Exit::Failed,
+        },
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,68 @@
+//! `ringway get NAME`: a ring to standard output.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, Write},
+};
+
+use ringway::{Error, RecvTimeoutError};
+
+use crate::{
+    exit::Failure,
+    stream::{self, Options},
+};
+
+/// Messages are written together up to so many,
+const MESSAGES: usize = 64;
+/// or so many bytes: what is being written is room that the sender lacks.
+const BYTES: usize = 64 << 10;
+
+/// Copies the ring to standard output until the sender has closed it.
+///
+/// What could not be written entirely stays in the ring.
+///
+/// # Errors
+///
+/// If the ring cannot be had or the output not be written.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
+    let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
+    let progress = options.progress(None);
+    loop {
+        let batch = match rx.recv_batch_timeout(MESSAGES, options.patience()) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Closed) => break,
+            Err(error) => return Err(Error::from(error).into()),
+        };
+        let mut bytes = 0;
+        let mut slices = Vec::with_capacity(MESSAGES);
+        for message in batch.iter() {
+            bytes += message.len();
+            slices.push(IoSlice::new(message.bytes()));
+            if bytes >= BYTES {
+                break;
+            }
+        }
+        if let Err(error) = write_all(&mut output, &mut slices) {
+            drop(slices);
+            batch.put_back();
+            return Err(Failure::output(error));
+        }
+        progress.inc(bytes as u64);
+    }
+    progress.finish();
+    Ok(())
+}
+
+fn write_all(output: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match output.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

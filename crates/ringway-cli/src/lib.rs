@@ -1,0 +1,10 @@
+//! What the `ringway` command is made of.
+//!
+//! [`mod@bench`] is the measuring harness: behind `ringway bench`, and behind the benchmarks in `benches/`.
+
+pub mod bench;
+pub mod exit;
+pub mod get;
+pub mod put;
+mod size;
+pub mod stream;

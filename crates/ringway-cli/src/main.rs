@@ -1,0 +1,50 @@
+//! The `ringway` command.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use ringway_cli::{bench, exit::Failure, get, put, stream};
+
+/// Messages between processes through shared memory.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 5 corrupt, 6 not permitted, 7 not found."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Bench(bench::Options),
+    /// Copies standard input into a ring, as a stream of bytes.
+    ///
+    /// Either side may start first. At the end of the input the ring is closed, and `ringway get` ends when it has
+    /// received everything.
+    Put(stream::Options),
+    /// Copies a ring to standard output, as a stream of bytes, until `ringway put` has ended.
+    ///
+    /// Either side may start first.
+    Get(stream::Options),
+}
+
+fn main() -> ExitCode {
+    bench::serve_if_child();
+    let done = match Cli::parse().command {
+        Command::Bench(options) => bench::run(options).map_err(Failure::from),
+        Command::Put(options) => put::run(&options),
+        Command::Get(options) => get::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "ringway: {failure}");
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What `put` and `get` have in common: options, the ends of the ring, raw standard streams, progress.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, value_parser};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ringway::{Names, spsc};
+
+use crate::size;
+
+/// Which ring, and how.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Name of the ring; whichever side starts first makes it.
+    name: String,
+    /// Bytes of data the ring shall have, a power of two: 65536, 64K, 1M ...
+    #[arg(long, value_name = "BYTES", value_parser = size::parse)]
+    capacity: Option<usize>,
+    /// Give up (exit code 3) when nothing has moved for so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Directory of names.
+    #[arg(long, value_name = "DIR", env = "RINGWAY_DIR", default_value = "/dev/shm", value_parser = value_parser!(PathBuf))]
+    dir: PathBuf,
+    /// Show no progress.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Options {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn ring(&self) -> spsc::Options {
+        let options = spsc::Options::new().names(Names::in_dir(&self.dir));
+        match self.capacity {
+            Some(bytes) => options.capacity(bytes),
+            None => options,
+        }
+    }
+
+    /// How long to wait for the other side. No timeout is one longer than any clock can say.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::MAX)
+    }
+
+    /// Counts bytes on a terminal; says nothing anywhere else. `total`: how many there will be, if that is known.
+    pub(crate) fn progress(&self, total: Option<u64>) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let (bar, template) = match total {
+            Some(total) => {
+                (ProgressBar::new(total), "{bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left")
+            }
+            None => (ProgressBar::no_length(), "{bytes}, {binary_bytes_per_sec}, {elapsed}"),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.with_style(ProgressStyle::with_template(template).expect("the template is well formed"))
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// A standard stream without a buffer between: bytes go straight from and to the ring.
+pub(crate) fn raw(stream: impl AsFd) -> io::Result<File> {
+    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
+}

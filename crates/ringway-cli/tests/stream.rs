@@ -1,0 +1,253 @@
+//! `ringway put` and `ringway get` as a user meets them.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// How long anything may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Files of a test, and a directory of names.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir_in("/dev/shm").unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn ringway(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(args).env("RINGWAY_DIR", self.0.path()).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    fn put(&self, from: &Path) -> Child {
+        self.ringway(&["put", "x"]).stdin(File::open(from).unwrap()).spawn().unwrap()
+    }
+
+    fn get(&self, to: &Path) -> Child {
+        self.ringway(&["get", "x"]).stdout(File::create(to).unwrap()).spawn().unwrap()
+    }
+
+    /// Whether a name is left.
+    fn has_ring(&self) -> bool {
+        self.path("ringway.x").exists()
+    }
+}
+
+fn end(mut child: Child) -> (ExitStatus, String) {
+    let limit = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > limit {
+            child.kill().unwrap();
+            panic!("hangs");
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status, String::from_utf8(output.stderr).unwrap())
+}
+
+#[track_caller]
+fn succeeds(child: Child) {
+    let (status, words) = end(child);
+    assert!(status.success() && words.is_empty(), "{status}: {words}");
+}
+
+#[track_caller]
+fn fails(mut command: Command, code: i32, words: &str) {
+    let (status, said) = end(command.spawn().unwrap());
+    assert_eq!(status.code(), Some(code), "{said}");
+    assert!(said.contains(words), "{said}");
+}
+
+/// Bytes that no run of anything repeats.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&(state ^ state >> 31).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+#[test]
+fn a_file_arrives_as_it_was_whichever_side_starts() {
+    for len in [0, 1, 7, 131_072, 1 << 20, 30_000_001] {
+        let place = Place::new();
+        let bytes = noise(len);
+        let original = place.file("original", &bytes);
+        for get_first in [true, false] {
+            let copy = place.path("copy");
+            let (put, get) = if get_first {
+                let get = place.get(&copy);
+                thread::sleep(Duration::from_millis(20));
+                (place.put(&original), get)
+            } else {
+                let put = place.put(&original);
+                thread::sleep(Duration::from_millis(20));
+                (put, place.get(&copy))
+            };
+            succeeds(put);
+            succeeds(get);
+            assert!(fs::read(&copy).unwrap() == bytes, "{len} bytes, get first: {get_first}");
+            assert!(!place.has_ring(), "the name is still there");
+        }
+    }
+}
+
+#[test]
+fn what_was_put_waits_for_a_get_that_comes_later() {
+    for bytes in [&b""[..], b"a", b"short"] {
+        let place = Place::new();
+        succeeds(place.put(&place.file("original", bytes)));
+        assert!(place.has_ring());
+        let copy = place.path("copy");
+        succeeds(place.get(&copy));
+        assert_eq!(fs::read(&copy).unwrap(), bytes);
+        assert!(!place.has_ring());
+    }
+}
+
+#[test]
+fn bytes_are_passed_on_as_they_come() {
+    let place = Place::new();
+    let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    let copy = place.path("copy");
+    let get = place.get(&copy);
+    let mut input = put.stdin.take().unwrap();
+    for n in 1..=3 {
+        input.write_all(b"line\n").unwrap();
+        let limit = Instant::now() + PATIENCE;
+        while fs::read(&copy).unwrap_or_default().len() < 5 * n {
+            assert!(Instant::now() < limit, "held back");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    drop(input);
+    succeeds(put);
+    succeeds(get);
+}
+
+#[test]
+fn flags_go_before_or_after_the_name() {
+    let place = Place::new();
+    for args in [["put", "-q", "--capacity", "64K", "x"], ["put", "x", "--capacity", "65536", "--quiet"]] {
+        succeeds(place.ringway(&args).spawn().unwrap());
+        succeeds(place.ringway(&["get", "x", "-q"]).spawn().unwrap());
+    }
+}
+
+#[test]
+fn nothing_in_time_is_exit_code_3() {
+    let place = Place::new();
+    fails(place.ringway(&["get", "x", "--timeout", "0.02"]), 3, "the time was up");
+    let original = place.file("original", &noise(1 << 20));
+    let mut put = place.ringway(&["put", "y", "--capacity", "4K", "--timeout", "0.02"]);
+    put.stdin(File::open(&original).unwrap());
+    fails(put, 3, "the time was up");
+}
+
+#[test]
+fn what_makes_no_sense_is_exit_code_2() {
+    let place = Place::new();
+    for args in [
+        &["put"][..],
+        &["put", ""],
+        &["put", "a/b"],
+        &["get", "a\nb"],
+        &["put", "x", "--capacity", "1000"],
+        &["put", "x", "--capacity", "many"],
+        &["get", "x", "--timeout", "-1"],
+        &["get", "x", "--timeout", "NaN"],
+        &["nonsense"],
+    ] {
+        fails(place.ringway(args), 2, "");
+    }
+}
+
+#[test]
+fn a_broken_ring_is_exit_code_5() {
+    let place = Place::new();
+    place.file("ringway.x", &[0; 20000]);
+    fails(place.ringway(&["get", "x"]), 5, "not a Ringway segment");
+}
+
+#[test]
+fn a_directory_that_does_not_admit_the_user_is_exit_code_6() {
+    let place = Place::new();
+    // Not even root may create files here.
+    let mut put = place.ringway(&["put", "x", "--dir", "/proc/self"]);
+    let output = put.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 6)), "{said}");
+    assert!(said.contains("/proc/self/ringway.x"), "{said}");
+}
+
+#[test]
+fn a_second_put_is_refused_while_the_first_lives() {
+    let place = Place::new();
+    let mut first = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    let limit = Instant::now() + PATIENCE;
+    while !place.has_ring() {
+        assert!(Instant::now() < limit);
+        thread::sleep(Duration::from_millis(1));
+    }
+    // The name is there a moment before the role is claimed; the first one has it by the time it is killed.
+    thread::sleep(Duration::from_millis(50));
+    fails(place.ringway(&["put", "x"]), 1, "has a living sender already");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    succeeds(place.ringway(&["put", "x"]).spawn().unwrap());
+}
+
+#[test]
+fn what_get_could_not_write_stays_in_the_ring() {
+    let place = Place::new();
+    let bytes = noise(300_000);
+    succeeds(place.put(&place.file("original", &bytes)));
+    let mut get = place.ringway(&["get", "x"]);
+    get.stdout(File::create("/dev/full").unwrap());
+    fails(get, 1, "stays in the ring");
+    let copy = place.path("copy");
+    succeeds(place.get(&copy));
+    assert!(fs::read(&copy).unwrap() == bytes);
+}
+
+#[test]
+fn put_says_so_when_nobody_receives_any_more() {
+    let place = Place::new();
+    let mut put = place.ringway(&["put", "x", "--capacity", "4K"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut get = place.ringway(&["get", "x"]);
+    get.stdout(File::create("/dev/full").unwrap());
+    let get = get.spawn().unwrap();
+    let mut input = put.stdin.take().unwrap();
+    input.write_all(b"something").unwrap();
+    let (status, said) = end(get);
+    assert_eq!(status.code(), Some(1), "{said}");
+    let _ = input.write_all(b"more");
+    drop(input);
+    let (status, said) = end(put);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped receiving"), "{said}");
+}
