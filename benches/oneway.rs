@@ -10,20 +10,22 @@ use ringway_cli::bench::{
 
 const SIZES: [usize; 3] = [8, 48, 64];
 const RINGS: [Contender; 2] = [Contender::RingSpin, Contender::RingPark];
+/// What a ring is made of, without the ring.
+const BARE: Contender = Contender::TwoLines;
 
 fn main() -> ExitCode {
     run(10, oneway)
 }
 
 fn oneway(time: Duration) -> Result<()> {
-    let mut pair =
-        Pair::start(&[Contender::Line, Contender::LinePaused, Contender::RingSpin, Contender::RingPark])?;
+    let [spin, park] = RINGS;
+    let mut pair = Pair::start(&[Contender::Line, Contender::LinePaused, BARE, spin, park])?;
     two_cpus(&pair)?;
     let line = best_line(&mut pair, time / 20)?;
     println!("{}", line.name());
-    let rings: Vec<_> =
-        SIZES.iter().flat_map(|size| RINGS.map(|ring| Subject::hand_over(ring, *size))).collect();
-    let seen = compare(&mut pair, Subject::hand_over(line, 8), &rings, time)?;
+    let mut others = vec![Subject::hand_over(BARE, 8)];
+    others.extend(SIZES.iter().flat_map(|size| RINGS.map(|ring| Subject::hand_over(ring, *size))));
+    let seen = compare(&mut pair, Subject::hand_over(line, 8), &others, time)?;
     for placement in Placement::ALL {
         print(&seen, placement);
     }

@@ -27,6 +27,9 @@ pub enum Side {
 ///   are different words; `position(side)` are two further words,
 ///   all of them 0 when the ring is born.
 pub trait Mem {
+    /// Bytes of a cache line, a power of two ≥ 8; data begins at one. Only speed depends on it.
+    const LINE: u64 = 64;
+
     /// Bytes of data.
     fn capacity(&self) -> u64;
 

@@ -41,8 +41,6 @@ impl Word {
     /// If `order` is not one for stores (`Acquire`, `AcqRel`).
     #[inline(always)]
     pub fn store(&self, value: u64, order: Ordering) {
-        #[cfg(ringway_loom)]
-        mortal::spend();
         self.0.store(value, order);
     }
 }
@@ -54,41 +52,4 @@ impl Word {
 pub fn compiler_fence() {
     #[cfg(not(ringway_loom))]
     imp::compiler_fence(Ordering::SeqCst);
-}
-
-/// Kills in the model: a participant is stopped before one of its shared stores.
-#[cfg(ringway_loom)]
-pub mod mortal {
-    use std::{
-        cell::Cell,
-        panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    };
-
-    struct Killed;
-
-    loom::thread_local! {
-        static LEFT: Cell<Option<u32>> = Cell::new(None);
-    }
-
-    /// Runs `life`, stopping it before the shared store that follows the first `stores`. Says whether it came
-    /// to its end.
-    pub fn until(stores: u32, life: impl FnOnce()) -> bool {
-        LEFT.with(|left| left.set(Some(stores)));
-        let end = catch_unwind(AssertUnwindSafe(life));
-        LEFT.with(|left| left.set(None));
-        match end {
-            Ok(()) => true,
-            Err(cause) if cause.is::<Killed>() => false,
-            Err(cause) => resume_unwind(cause),
-        }
-    }
-
-    pub(super) fn spend() {
-        let left = LEFT.with(Cell::get);
-        match left {
-            None => {}
-            Some(0) => resume_unwind(Box::new(Killed)),
-            Some(left) => LEFT.with(|cell| cell.set(Some(left - 1))),
-        }
-    }
 }

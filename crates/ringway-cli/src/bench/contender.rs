@@ -10,6 +10,9 @@ pub enum Contender {
     Line,
     /// Floor: the same with a spin hint between two loads.
     LinePaused,
+    /// Bare: two cache lines, each written by one side only and watched by the other, without anything else. What
+    /// any one-way channel costs at the least whose words have one writer each.
+    TwoLines,
     /// Floor: a futex wake and a futex wait a hand-over.
     Futex,
     /// Floor of streams: memcpy of [`BLOCK`](super::BLOCK) bytes that the other process has just written.
@@ -47,6 +50,7 @@ impl Contender {
         match self {
             Self::Line => "floor: one cache line",
             Self::LinePaused => "floor: one cache line, paused",
+            Self::TwoLines => "bare: a line a writer",
             Self::Futex => "floor: futex ping-pong",
             Self::Memcpy => "floor: memcpy",
             Self::RingSpin => "ring, spinning",
@@ -62,7 +66,12 @@ impl Contender {
     #[must_use]
     pub fn waiting(self) -> Waiting {
         match self {
-            Self::Line | Self::LinePaused | Self::Memcpy | Self::RingSpin | Self::RingBatch => Waiting::Spins,
+            Self::Line
+            | Self::LinePaused
+            | Self::TwoLines
+            | Self::Memcpy
+            | Self::RingSpin
+            | Self::RingBatch => Waiting::Spins,
             Self::RingPark => Waiting::SpinsThenSleeps,
             Self::Futex | Self::RingSleep | Self::Pipe | Self::Socket => Waiting::Sleeps,
         }

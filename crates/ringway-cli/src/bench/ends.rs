@@ -51,6 +51,10 @@ fn open(side: &mut Side<'_>, shared: &Arc<Shared>, contender: Contender) -> Resu
     Ok(match contender {
         Contender::Line => Box::new(Line::new(shared, 0, false)),
         Contender::LinePaused => Box::new(Line::new(shared, 1, true)),
+        Contender::TwoLines => {
+            let lines = [3, 4];
+            Box::new(Line::two(shared, lines[side.number()], lines[1 - side.number()]))
+        }
         Contender::Futex => Box::new(Futex::new(shared, side.number())),
         Contender::Memcpy => Box::new(Block::new(shared, 2)),
         Contender::RingSpin => Box::new(ring::spinning(side)?),

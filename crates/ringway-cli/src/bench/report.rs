@@ -89,18 +89,21 @@ pub(super) struct Idle {
 impl Report {
     /// Measures everything there is to report in about `time`; says on the way what it is at.
     pub(super) fn measure(time: Duration, mut say: impl FnMut(&str)) -> Result<Self> {
-        use Contender::{Futex, Line, LinePaused, Memcpy, Pipe, RingPark, RingSleep, RingSpin, Socket};
+        use Contender::{
+            Futex, Line, LinePaused, Memcpy, Pipe, RingPark, RingSleep, RingSpin, Socket, TwoLines,
+        };
 
         let part = |share: f64| time.mul_f64(share);
-        let mut pair =
-            Pair::start(&[Line, LinePaused, Futex, Memcpy, RingSpin, RingPark, RingSleep, Pipe, Socket])?;
+        let mut pair = Pair::start(&[
+            Line, LinePaused, TwoLines, Futex, Memcpy, RingSpin, RingPark, RingSleep, Pipe, Socket,
+        ])?;
         let pinned_cpus = pair.cpus();
         let (mut placements, mut hand_overs, mut streams) = (Vec::new(), Vec::new(), Vec::new());
 
         let (sleeping, streaming, bulk): (&[_], &[_], _) = if pinned_cpus.is_some() {
             say("handing over, spinning");
             let line = best_line(&mut pair, part(0.05))?;
-            let seen = compare_hand_overs(&mut pair, line, &[RingSpin, RingPark], part(0.2))?;
+            let seen = compare_hand_overs(&mut pair, line, &[TwoLines, RingSpin, RingPark], part(0.2))?;
             placements = Placed::all(&seen);
             hand_overs = HandOver::all(&seen);
             (&[RingSleep, Pipe, Socket], &[RingSpin, RingPark, Pipe, Socket], Memcpy)

@@ -26,7 +26,7 @@ struct Alone<T>(T);
 
 #[repr(C)]
 struct Words {
-    turn: [Alone<AtomicU64>; 3],
+    turn: [Alone<AtomicU64>; 5],
     bell: [Alone<AtomicU32>; 2],
     gone: Alone<AtomicU32>,
 }
@@ -62,7 +62,7 @@ impl Shared {
         unsafe { &*self.map.as_ptr().cast::<Words>() }
     }
 
-    /// The line of this number, 0 to 2.
+    /// The line of this number, 0 to 4.
     pub(super) fn turn(&self, line: usize) -> &AtomicU64 {
         &self.words().turn[line].0
     }

@@ -32,6 +32,9 @@ impl fmt::Display for LoanError {
 
 impl core::error::Error for LoanError {}
 
+/// How many lines of a long record are reached for ahead.
+const LINES: u64 = 4;
+
 /// The producer of a ring: see the [module](super) for the protocol.
 #[derive(Debug)]
 pub struct Producer<M> {
@@ -48,6 +51,9 @@ pub struct Producer<M> {
     first: u64,
     /// The current loan: bytes of payload, at `next`.
     loan: Option<u32>,
+    /// All granules from `next` up to here are 0; of those inside the current loan it is what its owner makes of
+    /// them. `next + 8` at least.
+    cleared: u64,
     poison: Option<Corrupt>,
 }
 
@@ -92,7 +98,18 @@ impl<M: Mem> Producer<M> {
         }
         // Relaxed: a hint, see `publish`.
         mem.position(Side::Producer).store(end, Ordering::Relaxed);
-        Ok(Self { mem, published: end, next: end, seen, capacity, first: 0, loan: None, poison: None })
+        let cleared = end.wrapping_add(GRANULE);
+        Ok(Self {
+            mem,
+            published: end,
+            next: end,
+            seen,
+            capacity,
+            first: 0,
+            loan: None,
+            cleared,
+            poison: None,
+        })
     }
 
     /// Loans room for a payload of `len` bytes after what is staged, instead of any loan there was.
@@ -108,21 +125,57 @@ impl<M: Mem> Producer<M> {
         }
         let len = len as u32;
         self.loan = Some(len);
-        self.end_at(len);
+        let end = self.next.wrapping_add(record::size(len));
+        if end.wrapping_sub(self.next) >= self.cleared.wrapping_sub(self.next) {
+            self.clear(end);
+            self.cleared = end.wrapping_add(GRANULE);
+        }
         self.mem.writing(self.next / GRANULE + 1, record::size(len) / GRANULE - 1);
         Ok(())
     }
 
-    /// Puts the 0 into the header place after a loan of `len` bytes.
-    ///
-    /// Now, and not when it is sent: the place may be on another line than the header, and the consumer, which
-    /// looks at the header's line all the time, must not come between the payload's stores and the header's.
+    /// Stores 0 where a header may go.
     #[inline(always)]
-    fn end_at(&self, len: u32) {
-        let end = self.next.wrapping_add(record::size(len)) / GRANULE;
-        self.mem.writing(end, 1);
-        // Relaxed: ordered by the Release of the first header in `publish`.
-        self.mem.data(end).store(Header::EMPTY, Ordering::Relaxed);
+    fn clear(&self, position: u64) {
+        self.mem.writing(position / GRANULE, 1);
+        // Relaxed: ordered by the Release of the header in `publish` that leads there.
+        self.mem.data(position / GRANULE).store(Header::EMPTY, Ordering::Relaxed);
+    }
+
+    /// Writes to the lines where the next record will go, if that is as large as the last, as far as they are free.
+    ///
+    /// The consumer's core still has copies of them, from a lap ago or fetched on speculation, and has to give
+    /// them up before anything can be stored there. Done right after a publication, nobody waits for that; done
+    /// by the next record's own stores it would cost that one a transfer between the cores more.
+    ///
+    /// What is written is 0, so it can serve as the 0 that ends the chain. Where several records share a line the
+    /// whole next line is cleared, and most records then find theirs.
+    #[inline(always)]
+    fn reach_ahead(&mut self, last: u64) {
+        // Counted from `seen`, so that positions may wrap.
+        let next = self.next.wrapping_sub(self.seen);
+        let next_line = (self.next | (M::LINE - 1)).wrapping_add(1).wrapping_sub(self.seen);
+        if last <= M::LINE / 2 {
+            let end = (next_line + M::LINE).min(self.capacity);
+            let mut at = self.cleared.wrapping_sub(self.seen);
+            if at < end {
+                while at < end {
+                    self.clear(self.seen.wrapping_add(at));
+                    at += GRANULE;
+                }
+                self.cleared = self.seen.wrapping_add(at);
+            }
+        } else {
+            let end = (next + last.min(LINES * M::LINE) + GRANULE).min(self.capacity);
+            let mut at = next_line;
+            while at < end {
+                self.clear(self.seen.wrapping_add(at));
+                at += M::LINE;
+            }
+        }
+        // The next payload may come over these stores through the second image, where the compiler does not see that
+        // it does: see "The races".
+        compiler_fence();
     }
 
     /// Whether record and reserved end are free as far as is known.
@@ -171,7 +224,9 @@ impl<M: Mem> Producer<M> {
             self.loan = Some(len);
             // What is cut off may hold plain stores, and the next header goes there: see "The races".
             compiler_fence();
-            self.end_at(len);
+            let end = self.next.wrapping_add(record::size(len));
+            self.clear(end);
+            self.cleared = end.wrapping_add(GRANULE);
         }
     }
 
@@ -181,6 +236,7 @@ impl<M: Mem> Producer<M> {
         if self.loan.take().is_some() {
             // Its plain stores come before header stores to the same bytes: see "The races".
             compiler_fence();
+            self.cleared = self.next.wrapping_add(GRANULE);
         }
     }
 
@@ -217,9 +273,11 @@ impl<M: Mem> Producer<M> {
         // Release: pairs with the Acquire in `Consumer::advance`: payload, later headers of a batch, and the 0 at
         // the end of it all. This is the commit.
         self.mem.data(self.published / GRANULE).store(self.first, Ordering::Release);
+        let size = self.next.wrapping_sub(self.published);
         self.published = self.next;
         // Relaxed: a hint for observers; nobody takes an edge from it.
         self.mem.position(Side::Producer).store(self.next, Ordering::Relaxed);
+        self.reach_ahead(size);
     }
 
     /// Forgets what is staged and the current loan.
@@ -230,6 +288,7 @@ impl<M: Mem> Producer<M> {
             self.next = self.published;
             // As in `abort`.
             compiler_fence();
+            self.cleared = self.next.wrapping_add(GRANULE);
         }
     }
 
