@@ -39,12 +39,13 @@ impl Failure {
         Self::stream("write standard output (what was not written stays in the ring)", error)
     }
 
+    pub(crate) fn broken_off() -> Self {
+        let words = "the other side could not read its input to the end; what came is all there is".into();
+        Self { exit: Exit::Failed, words }
+    }
+
     fn stream(what: &str, error: io::Error) -> Self {
-        let exit = match error.kind() {
-            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-            _ => Exit::Failed,
-        };
-        Self { exit, words: format!("cannot {what}: {error}") }
+        Self { exit: refused(&error), words: format!("cannot {what}: {error}") }
     }
 
     /// The process's exit code.
@@ -82,6 +83,15 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the operating system's answer means.
+fn refused(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+        io::ErrorKind::NotFound => Exit::NotFound,
+        _ => Exit::Failed,
+    }
+}
+
 fn exit(error: &Error) -> Exit {
     match error {
         Error::Timeout => Exit::TimedOut,
@@ -91,6 +101,7 @@ fn exit(error: &Error) -> Exit {
             AttachError::Create(error) => match error {
                 CreateError::InvalidName(_) | CreateError::InvalidShape(_) => Exit::Usage,
                 CreateError::NotPermitted { .. } => Exit::NotPermitted,
+                CreateError::Os(fault) => refused(&fault.source),
                 _ => Exit::Failed,
             },
             AttachError::Open(error) => match error {
@@ -103,6 +114,7 @@ fn exit(error: &Error) -> Exit {
                 | OpenError::Geometry { .. }
                 | OpenError::Truncated { .. }
                 | OpenError::Oversized { .. } => Exit::Corrupt,
+                OpenError::Os(fault) => refused(&fault.source),
                 _ => Exit::Failed,
             },
             _ => Exit::Failed,

@@ -9,7 +9,7 @@ use ringway::{Error, RecvTimeoutError};
 
 use crate::{
     exit::Failure,
-    stream::{self, Options},
+    stream::{self, BROKEN_OFF, Options},
 };
 
 /// Messages are written together up to so many,
@@ -23,7 +23,7 @@ const BYTES: usize = 64 << 10;
 ///
 /// # Errors
 ///
-/// If the ring cannot be had or the output not be written.
+/// If the ring cannot be had, the output not be written, or the other side could not read its input to the end.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
     let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
@@ -35,11 +35,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             Err(error) => return Err(Error::from(error).into()),
         };
         let mut bytes = 0;
+        let mut broken_off = false;
         let mut slices = Vec::with_capacity(MESSAGES);
         for message in batch.iter() {
             bytes += message.len();
+            broken_off = message.kind() == BROKEN_OFF;
             slices.push(IoSlice::new(message.bytes()));
-            if bytes >= BYTES {
+            if broken_off || bytes >= BYTES {
                 break;
             }
         }
@@ -49,6 +51,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             return Err(Failure::output(error));
         }
         progress.inc(bytes as u64);
+        if broken_off {
+            return Err(Failure::broken_off());
+        }
     }
     progress.finish();
     Ok(())

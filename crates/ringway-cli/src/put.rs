@@ -6,13 +6,14 @@ use ringway::Error;
 
 use crate::{
     exit::Failure,
-    stream::{self, Options},
+    stream::{self, BROKEN_OFF, Options},
 };
 
 /// The ring holds this many parts of what is read at once, so that both sides work at the same time.
 const PARTS: usize = 8;
 
-/// Copies standard input into the ring until its end; then closes the ring.
+/// Copies standard input into the ring until its end; then closes the ring. If the input cannot be read to its end,
+/// the other side is told.
 ///
 /// # Errors
 ///
@@ -29,7 +30,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Failure::input(error)),
+            Err(error) => {
+                loan.truncate(0);
+                loan.set_kind(BROKEN_OFF);
+                loan.send();
+                return Err(Failure::input(error));
+            }
         };
         loan.truncate(read);
         loan.send();

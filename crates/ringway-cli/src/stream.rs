@@ -14,6 +14,9 @@ use ringway::{Names, spsc};
 
 use crate::size;
 
+/// Kind of an empty message that says: the input could not be read to its end.
+pub(crate) const BROKEN_OFF: u16 = 1;
+
 /// Which ring, and how.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -22,7 +25,7 @@ pub struct Options {
     /// Bytes of data the ring shall have, a power of two: 65536, 64K, 1M ...
     #[arg(long, value_name = "BYTES", value_parser = size::parse)]
     capacity: Option<usize>,
-    /// Give up (exit code 3) when nothing has moved for so many seconds.
+    /// Give up (exit code 3) after waiting so many seconds for the other side.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Directory of names.

@@ -194,13 +194,19 @@ fn a_broken_ring_is_exit_code_5() {
 }
 
 #[test]
+fn a_directory_that_is_not_there_is_exit_code_7() {
+    let place = Place::new();
+    fails(place.ringway(&["put", "x", "--dir", "/nonexistent"]), 7, "/nonexistent/ringway.x");
+}
+
+#[test]
 fn a_directory_that_does_not_admit_the_user_is_exit_code_6() {
     let place = Place::new();
     // Not even root may create files here.
     let mut put = place.ringway(&["put", "x", "--dir", "/proc/self"]);
     let output = put.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(matches!(output.status.code(), Some(1 | 6)), "{said}");
+    assert!(matches!(output.status.code(), Some(1 | 6 | 7)), "{said}");
     assert!(said.contains("/proc/self/ringway.x"), "{said}");
 }
 
@@ -250,4 +256,30 @@ fn put_says_so_when_nobody_receives_any_more() {
     let (status, said) = end(put);
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("stopped receiving"), "{said}");
+}
+
+#[test]
+fn get_is_told_when_put_could_not_read_to_the_end() {
+    let place = Place::new();
+    let mut put = place.ringway(&["put", "x"]);
+    put.stdin(File::open("/").unwrap());
+    fails(put, 1, "cannot read standard input");
+    fails(place.ringway(&["get", "x"]), 1, "could not read its input");
+    assert!(!place.has_ring());
+}
+
+#[test]
+fn a_put_after_a_get_that_failed_waits_for_the_next_get() {
+    let place = Place::new();
+    let original = place.file("original", b"first, ");
+    succeeds(place.put(&original));
+    let mut get = place.ringway(&["get", "x"]);
+    get.stdout(File::create("/dev/full").unwrap());
+    fails(get, 1, "stays in the ring");
+    let original = place.file("original", b"second");
+    succeeds(place.put(&original));
+    let copy = place.path("copy");
+    succeeds(place.get(&copy));
+    assert_eq!(fs::read(&copy).unwrap(), b"first, second");
+    assert!(!place.has_ring());
 }

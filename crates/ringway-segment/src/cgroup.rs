@@ -89,7 +89,7 @@ fn hierarchies(membership: &str, mounts: &str) -> Vec<Hierarchy> {
 fn hierarchy(membership: &str, line: &str) -> Option<Hierarchy> {
     let (place, kind) = line.split_once(" - ")?;
     let mut place = place.split(' ').skip(3);
-    let (root, mount) = (place.next()?, place.next()?);
+    let (root, mount) = (unescaped(place.next()?), PathBuf::from(unescaped(place.next()?)));
     let mut kind = kind.split(' ');
     let version = match kind.next()? {
         "cgroup2" => Version::Two,
@@ -106,13 +106,32 @@ fn hierarchy(membership: &str, line: &str) -> Option<Hierarchy> {
     })?;
     // A container sees only what lies below `root`; if its own path does not, its group is what is mounted.
     let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-    let mount = PathBuf::from(mount);
     let group = if below.components().any(|part| part.as_os_str() == "..") {
         mount.clone()
     } else {
         mount.join(below)
     };
     Some(Hierarchy { version, mount, group })
+}
+
+/// A path as it is. Mountinfo writes what would break its lines, and the backslash, as three octal digits: `\040`.
+fn unescaped(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match digits.filter(u8::is_ascii) {
+            Some(byte) => {
+                path.push(byte.into());
+                path.push_str(&part[3..]);
+            }
+            None => {
+                path.push('\\');
+                path.push_str(part);
+            }
+        }
+    }
+    path
 }
 
 #[cfg(test)]
@@ -145,6 +164,17 @@ mod tests {
                 },
             ]
         );
+    }
+
+    #[test]
+    fn escapes_of_mountinfo_are_decoded() {
+        let line = r"42 31 0:38 /my\040slice /cg/two\011\134words rw - cgroup2 cgroup2 rw";
+        let found = hierarchies("0::/my slice/a b\n", line);
+        assert_eq!(found[0].mount, Path::new("/cg/two\t\\words"));
+        assert_eq!(found[0].group, Path::new("/cg/two\t\\words/a b"));
+        for plain in ["", "/", "/ü", r"/a\", r"/a\04", r"/a\09x", r"/a\ü", r"/a\377"] {
+            assert_eq!(unescaped(plain), plain);
+        }
     }
 
     #[test]

@@ -15,17 +15,17 @@ const PRESENCE: u8 = Role::COUNT;
 /// Its locks end with it: on drop, or when the last thread of the process has stopped. In a forked child it is
 /// closed already and dropping it does nothing (see `fork.rs`).
 #[derive(Debug)]
-pub(crate) struct Descriptor(Private);
+pub(crate) struct Descriptor(Private<File>);
 
 impl Descriptor {
     /// Calls `open`, which makes a new open file description and does not allocate.
     pub(crate) fn open(open: impl FnOnce() -> io::Result<OwnedFd>) -> io::Result<Descriptor> {
-        Private::open(open).map(Descriptor)
+        Private::make(|| open().map(File::from)).map(Descriptor)
     }
 
-    /// The file. Not to be used when `!self.is_ours()`.
+    /// The file. Not to be used when `!self.is_ours()`: the number may be another file's by then.
     pub(crate) fn file(&self) -> &File {
-        self.0.file()
+        self.0.get()
     }
 
     /// Whether this process has made it, and not one that it was forked from.
@@ -36,11 +36,6 @@ impl Descriptor {
     /// Takes a role, `false` if another open file description has it.
     pub(crate) fn try_role(&self, role: Role) -> io::Result<bool> {
         sys::try_lock(self.file(), role.index(), Hold::Alone)
-    }
-
-    /// Gives a role back.
-    pub(crate) fn free_role(&self, role: Role) -> io::Result<()> {
-        sys::unlock(self.file(), role.index())
     }
 
     /// Says that somebody is here, `false` if somebody wants to be the only one.
@@ -56,5 +51,15 @@ impl Descriptor {
     /// Says that nobody else may be here, `false` if somebody is.
     pub(crate) fn try_be_alone(&self) -> io::Result<bool> {
         sys::try_lock(self.file(), PRESENCE, Hold::Alone)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // Closing alone would leave the locks to a child that another thread is just starting and that has not
+            // come to its exec. It cannot fail: the file is open and nothing is waited for.
+            let _ = sys::unlock_all(self.file());
+        }
     }
 }

@@ -39,8 +39,8 @@
 //!
 //! # Forks
 //!
-//! A forked child is not its parent. It has no part in the parent's segments: their memory is not mapped there,
-//! their roles stay with the parent, and dropping its copies does nothing. It may attach anew. A child made by a
+//! A forked child is not its parent. It has no part in the parent's segments: in the place of their memory it has
+//! zeros of its own, their roles stay with the parent, and dropping its copies does nothing. It may attach anew. A child made by a
 //! raw `clone` system call, which tells the C library nothing, must exec or exit.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]

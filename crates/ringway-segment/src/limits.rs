@@ -166,12 +166,12 @@ fn tightest(file: &File, at: &Origin) -> Option<(u64, Limit)> {
     found.into_iter().min_by_key(|(left, _)| *left)
 }
 
-/// The text of a small file of the kernel's. With room for all of it from the start it is read at once: such a file
+/// The text of a small file of the kernel's, in which paths need not be UTF-8: what is not is replaced. With room for all of it from the start it is read at once: such a file
 /// may be computed anew at each call.
 pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
-    let mut text = String::with_capacity(16 << 10);
-    File::open(path).ok()?.read_to_string(&mut text).ok()?;
-    Some(text)
+    let mut text = Vec::with_capacity(16 << 10);
+    File::open(path).ok()?.read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn commit(memory: &str) -> Option<u64> {
@@ -203,6 +203,13 @@ mod tests {
         assert_eq!(in_kilobytes(text, "MemAvailable:"), Some(1_024_000));
         assert_eq!(in_kilobytes(text, "HugePages_Total:"), None);
         assert_eq!(in_kilobytes(text, "Absent:"), None);
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_does_not_hide_the_rest_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"35 /a\xFF rw\n36 /b rw\n").unwrap();
+        assert_eq!(read(file.path()).unwrap(), "35 /a\u{FFFD} rw\n36 /b rw\n");
     }
 
     #[test]

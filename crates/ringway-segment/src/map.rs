@@ -14,7 +14,8 @@
 //! 1. Others write this memory at any time. Nothing here or above makes a reference or a slice of it: it is
 //!    reached through raw pointers and atomics only, and so are the two images of a byte.
 //! 2. All of the range belongs to one `MmapRaw`, which unmaps it whole.
-//! 3. In a forked child the range is not mapped (`MADV_DONTFORK`), or something else is: there it is not unmapped.
+//! 3. In a forked child the range is not this memory but zeros of the child's own (`fork.rs`): there it is not
+//!    unmapped.
 //!
 //! # Threads
 //!
@@ -25,14 +26,13 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::error::{OsFault, Refusal};
-use crate::fork::Birth;
+use crate::fork::Private;
 use crate::limits;
 use crate::origin::Origin;
 use crate::primitive;
@@ -44,12 +44,11 @@ use crate::sys;
 /// microsecond each. Bringing in all of it would double the cost of opening for memory that is hardly ever touched.
 const EAGER_SECOND: u64 = 64 << 10;
 
-/// A mapped segment. Invariant: `raw` is `data_offset + 2 * capacity` bytes long, as in the picture above.
+/// A mapped segment. Invariant: `memory` is `data_offset + 2 * capacity` bytes long, as in the picture above.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    raw: ManuallyDrop<MmapRaw>,
+    memory: Private<MmapRaw>,
     data_offset: usize,
-    birth: Birth,
 }
 
 impl Mapping {
@@ -64,12 +63,19 @@ impl Mapping {
         };
         let len = to_usize(mapped);
         let data_offset = to_usize(geometry.data_offset);
-        // Longer than the file: the rest is only the place where the second image goes, and is never touched.
-        let raw = MmapOptions::new().len(len).map_raw(file).map_err(fault("map it"))?;
-        let mapping = Mapping { raw: ManuallyDrop::new(raw), data_offset, birth: Birth::now() };
-        mapping.map_second_image(file, geometry).map_err(fault("map its data a second time"))?;
-        mapping.raw.advise(Advice::DontFork).map_err(fault("keep the mapping from forked children"))?;
-        mapping.raw.advise(Advice::DontDump).map_err(fault("keep the mapping out of core dumps"))?;
+        let mut step = "map it";
+        // Three system calls, and no allocation.
+        let memory = Private::make(|| {
+            // Longer than the file: the rest is only the place where the second image goes, and is never touched.
+            let raw = MmapOptions::new().len(len).map_raw(file)?;
+            step = "map its data a second time";
+            map_second_image(&raw, file, geometry)?;
+            step = "keep the mapping from forked children";
+            raw.advise(Advice::DontFork)?;
+            Ok(raw)
+        });
+        let mapping = Mapping { memory: memory.map_err(fault(step))?, data_offset };
+        mapping.memory.get().advise(Advice::DontDump).map_err(fault("keep the mapping out of core dumps"))?;
         let eager = to_usize(geometry.total + geometry.shape.capacity.min(EAGER_SECOND));
         mapping.populate(eager).map_err(fault("bring its pages in"))?;
         Ok(mapping)
@@ -86,44 +92,16 @@ impl Mapping {
     }
 
     fn at(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < self.raw.len(), "both areas begin inside the mapping");
+        let raw = self.memory.get();
+        assert!(offset < raw.len(), "both areas begin inside the mapping");
         // SAFETY: the offset is inside the mapping, so the sum stays inside one allocation and is not null.
-        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr().add(offset)) }
-    }
-
-    fn map_second_image(&self, file: &File, geometry: &Geometry) -> io::Result<()> {
-        let capacity = to_usize(geometry.shape.capacity);
-        let place = self
-            .data_offset
-            .checked_add(capacity)
-            .filter(|end| end.checked_add(capacity) == Some(self.raw.len()));
-        let place = place.ok_or(io::ErrorKind::InvalidInput)?;
-        let offset = libc::off_t::try_from(geometry.data_offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY:
-        // - `MAP_FIXED` replaces what is mapped at `place .. place + capacity`. That is the last part of our own
-        //   mapping, as just checked, and nobody has a pointer into it yet: `self` was made a moment ago.
-        // - The place and the file offset are multiples of the page size: `raw` begins at a page, and
-        //   `data_offset` and `capacity` are such multiples (`Geometry`).
-        // - The descriptor is open for the whole call.
-        // - Afterwards the whole range is mapped still, by us alone, so that `raw` may unmap it. If the call fails
-        //   it is for a reason the kernel looks for before it takes the old part away.
-        let image = unsafe {
-            libc::mmap(
-                self.raw.as_mut_ptr().add(place).cast(),
-                capacity,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED,
-                file.as_raw_fd(),
-                offset,
-            )
-        };
-        if image == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+        unsafe { NonNull::new_unchecked(raw.as_mut_ptr().add(offset)) }
     }
 
     /// Makes the page tables of the first `len` bytes now, so that no access there has to wait for the kernel later.
     fn populate(&self, len: usize) -> io::Result<()> {
         loop {
-            match self.raw.advise_range(Advice::PopulateWrite, 0, len) {
+            match self.memory.get().advise_range(Advice::PopulateWrite, 0, len) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     self.touch_pages(len);
@@ -143,13 +121,33 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if self.birth.is_ours() {
-            // SAFETY: this is the only place that drops it, it runs once, and `raw` is not used afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.raw) };
-        }
+/// Puts the data a second time at the end of `raw`, which is `data_offset + 2 * capacity` bytes long.
+fn map_second_image(raw: &MmapRaw, file: &File, geometry: &Geometry) -> io::Result<()> {
+    let capacity = to_usize(geometry.shape.capacity);
+    let place = to_usize(geometry.total);
+    if place.checked_add(capacity) != Some(raw.len()) {
+        return Err(io::ErrorKind::InvalidInput.into());
     }
+    let offset = libc::off_t::try_from(geometry.data_offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY:
+    // - `MAP_FIXED` replaces what is mapped at `place .. place + capacity`. That is the last part of our own
+    //   mapping, as just checked, and nobody has a pointer into it yet: `raw` was made a moment ago.
+    // - The place and the file offset are multiples of the page size: `raw` begins at a page, and
+    //   `data_offset` and `capacity` are such multiples (`Geometry`).
+    // - The descriptor is open for the whole call.
+    // - Afterwards the whole range is mapped still, by us alone, so that `raw` may unmap it. If the call fails
+    //   it is for a reason the kernel looks for before it takes the old part away.
+    let image = unsafe {
+        libc::mmap(
+            raw.as_mut_ptr().add(place).cast(),
+            capacity,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_FIXED,
+            file.as_raw_fd(),
+            offset,
+        )
+    };
+    if image == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn to_usize(bytes: u64) -> usize {
@@ -168,6 +166,6 @@ mod tests {
         let file = File::from(sys::memfd(c"ringway-test").unwrap());
         file.set_len(geometry.total).unwrap();
         let mapping = Mapping::new(&file, &geometry, &Origin::Memfd).unwrap();
-        mapping.touch_pages(mapping.raw.len());
+        mapping.touch_pages(mapping.memory.get().len());
     }
 }

@@ -20,10 +20,10 @@
 //! and a file of another user is not opened, unless that is root.
 
 use std::ffi::CString;
-use std::fs::{self, File, FileType};
+use std::fs::{self, File, FileType, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ use crate::sys;
 
 /// What the files of segments begin with.
 const PREFIX: &str = "ringway.";
+/// Readable and writable by the owner.
+const MODE: u32 = 0o600;
 /// The longest name of a file.
 const FILE_NAME_MAX: usize = 255;
 /// How long to go on when others are in the way.
@@ -271,8 +273,11 @@ impl Place {
         fill: &mut impl FnMut(&Segment),
     ) -> Result<Option<Segment>, CreateError> {
         let flags = libc::O_RDWR | libc::O_TMPFILE;
-        let descriptor = Descriptor::open(|| sys::open(&self.c_dir, flags, 0o600))
+        let descriptor = Descriptor::open(|| sys::open(&self.c_dir, flags, MODE))
             .map_err(|source| self.barred("create it", source))?;
+        // Once more: the umask may have taken rights away.
+        let mode = descriptor.file().set_permissions(Permissions::from_mode(MODE));
+        mode.map_err(self.fault("set its mode"))?;
         limits::provide(descriptor.file(), geometry.total, &self.origin)?;
         inspect::imprint(descriptor.file(), &geometry).map_err(self.fault("write its header"))?;
         // Nobody else can have it: the file is known to nobody.

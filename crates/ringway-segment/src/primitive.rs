@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A lock without an owner: whoever runs may open it, also the child of a fork that its parent closed it for.
 ///
-/// Taken only around opening, closing and forking, so there is nothing to gain from a fair or a sleeping one;
+/// Taken only around making and ending what is listed and around forking, so there is nothing to gain from a fair or a sleeping one;
 /// a waiter gives its processor away instead of burning it, because closing the last descriptor of a large
 /// segment makes the kernel free all of it.
 #[derive(Debug)]
@@ -63,14 +63,8 @@ impl Bits {
     /// Takes bit `n`; `false` if it is taken already.
     pub(crate) fn take(&self, n: u8) -> bool {
         let bit = 1u64 << n;
-        // Acquire: pairs with the Release in `give_back`: the lock call of the last holder comes before ours.
+        // Acquire: pairs with the Release in `give_back`: the lock call that was refused comes before ours.
         self.0.fetch_or(bit, Ordering::Acquire) & bit == 0
-    }
-
-    /// Whether bit `n` is taken.
-    pub(crate) fn has(&self, n: u8) -> bool {
-        // Relaxed: the answer may be stale at once and decides nothing but an early return.
-        self.0.load(Ordering::Relaxed) & (1u64 << n) != 0
     }
 
     pub(crate) fn give_back(&self, n: u8) {

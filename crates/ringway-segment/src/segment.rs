@@ -48,7 +48,8 @@ use crate::sys;
 /// atomics, and trust nothing in it that has not been checked.
 ///
 /// Dropping it unmaps the memory and frees its roles. In a child made by `fork` a `Segment` of the parent is a
-/// husk: its memory is not mapped there, [`claim`](Segment::claim) refuses, and dropping it does nothing.
+/// husk: in the place of its memory are zeros of the child's own, [`claim`](Segment::claim) refuses, and dropping it
+/// does nothing.
 ///
 /// It may be shared between threads and moved from one to another.
 ///
@@ -85,8 +86,11 @@ impl Segment {
         Ok(Segment { mapping, descriptor, geometry, origin: origin.clone(), roles: Bits::new() })
     }
 
-    /// Gives the file its name; an error if the name is taken.
+    /// Gives the file its name; an error if the name is taken, or in a forked child.
     pub(crate) fn link(&self, path: &CStr) -> io::Result<()> {
+        if !self.is_ours() {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
         sys::link(&proc_path(self.descriptor.file()), path)
     }
 
@@ -98,8 +102,10 @@ impl Segment {
 
     /// The control area: [`Shape::control_len`] bytes, aligned to 4096, zero when the segment is new.
     ///
-    /// The pointer is good for as long as the segment lives and [`is_ours`](Segment::is_ours). Others write there:
-    /// access it with atomics only.
+    /// The pointer is good for as long as the segment lives. Others write there: access it with atomics only.
+    ///
+    /// In a forked child this pointer, and every one from before the fork, leads to private memory of the child: zero
+    /// at first, and what is written there reaches nobody.
     #[must_use]
     pub fn control(&self) -> NonNull<u8> {
         self.mapping.control()
@@ -108,21 +114,23 @@ impl Segment {
     /// The data: *twice* [`Shape::capacity`] bytes, aligned to a page, zero when the segment is new. Byte `i` and
     /// byte `i + capacity` are the same byte, so that whatever begins in the first half is contiguous.
     ///
-    /// The pointer is good for as long as the segment lives and [`is_ours`](Segment::is_ours). Others write there:
-    /// access it with atomics, or with plain accesses to what a protocol has handed over, and never through both
-    /// images of a byte at once.
+    /// The pointer is good for as long as the segment lives. Others write there: access it with atomics, or with
+    /// plain accesses to what a protocol has handed over, and never through both images of a byte at once.
+    ///
+    /// In a forked child it is as with [`control`](Segment::control), and the images of a byte are two bytes.
     #[must_use]
     pub fn data(&self) -> NonNull<u8> {
         self.mapping.data()
     }
 
-    /// Takes a role, which then nobody else has until this segment is dropped, gives it back, or its process
-    /// has stopped for good.
+    /// Takes a role, which then nobody else has until this segment is dropped or its process has stopped for good.
     ///
     /// # Errors
     /// [`ClaimError::Held`] if somebody has it, be it this very handle; [`ClaimError::NotOurs`] in a forked child.
     pub fn claim(&self, role: Role) -> Result<(), ClaimError> {
-        self.check_ours()?;
+        if !self.is_ours() {
+            return Err(ClaimError::NotOurs { at: self.origin.clone() });
+        }
         let held = || ClaimError::Held { at: self.origin.clone(), role };
         if !self.roles.take(role.index()) {
             return Err(held());
@@ -136,22 +144,8 @@ impl Segment {
         Err(claimed)
     }
 
-    /// Gives a role back; nothing happens if this handle does not have it.
-    ///
-    /// # Errors
-    /// [`ClaimError::NotOurs`] in a forked child.
-    pub fn release(&self, role: Role) -> Result<(), ClaimError> {
-        self.check_ours()?;
-        if self.roles.has(role.index()) {
-            let freed = self.descriptor.free_role(role);
-            freed.map_err(|source| ClaimError::Os(OsFault::new(&self.origin, "unlock a role", source)))?;
-            self.roles.give_back(role.index());
-        }
-        Ok(())
-    }
-
     /// Whether this process has made this handle; `false` in a child that was forked after it was made. Costs one
-    /// load.
+    /// load. Where it is `false`, the memory is not the segment's but the child's own.
     ///
     /// A child made by a raw `clone` system call cannot be told from its parent: it must exec or exit.
     #[must_use]
@@ -179,14 +173,10 @@ impl Segment {
     pub fn leave(self, finished: impl FnOnce(&Segment) -> bool) {
         if let Some(path) = self.path().filter(|_| self.is_ours()) {
             let alone = self.descriptor.part().is_ok() && self.descriptor.try_be_alone().unwrap_or(false);
-            if alone && finished(&self) {
+            if alone && finished(&self) && self.is_ours() {
                 names::remove_if_same(path, self.descriptor.file());
             }
         }
-    }
-
-    fn check_ours(&self) -> Result<(), ClaimError> {
-        if self.is_ours() { Ok(()) } else { Err(ClaimError::NotOurs { at: self.origin.clone() }) }
     }
 }
 

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Reserving goes in pieces of this size, so that a signal costs one piece and not all.
 const PIECE: u64 = 64 << 20;
+/// The smallest piece. The kernel reserves it in less time than lies between the signals of any timer in use.
+const SMALLEST_PIECE: u64 = 64 << 10;
 
 fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(answer) }
@@ -77,12 +79,22 @@ pub(crate) fn link(from: &CStr, to: &CStr) -> io::Result<()> {
 /// Makes the kernel set aside all memory of the first `len` bytes.
 pub(crate) fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    let mut done = 0;
-    while done < len {
-        let piece = PIECE.min(len - done);
+    in_pieces(len, |start, len| {
         // SAFETY: the descriptor is open for the whole call; the rest are plain numbers, below 2^43.
-        match check(unsafe { libc::fallocate(fd, 0, done as libc::off_t, piece as libc::off_t) }) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        check(unsafe { libc::fallocate(fd, 0, start as libc::off_t, len as libc::off_t) })
+    })
+}
+
+/// Calls `reserve` with the start and the length of one piece after the other.
+///
+/// In most kernels a signal makes it give back all of the piece it is at. So each one halves the pieces that follow,
+/// or a timer that is faster than a piece would make this endless.
+fn in_pieces(len: u64, mut reserve: impl FnMut(u64, u64) -> io::Result<libc::c_int>) -> io::Result<()> {
+    let (mut done, mut most) = (0, PIECE);
+    while done < len {
+        let piece = most.min(len - done);
+        match reserve(done, piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => most = (most / 2).max(SMALLEST_PIECE),
             other => {
                 other?;
                 done += piece;
@@ -200,4 +212,41 @@ pub(crate) fn set_closes_on_exec(fd: impl AsFd, closes: bool) -> io::Result<()> 
     // SAFETY: the descriptor is open for the whole call; this command takes a plain number.
     check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_SETFD, flags) })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reserves `len` bytes where whatever is longer than `longest` is interrupted; the calls' number and the bytes.
+    fn interrupted_beyond(longest: u64, len: u64) -> (u32, u64) {
+        let (mut calls, mut reserved) = (0, 0);
+        let call = |start, len| {
+            calls += 1;
+            assert!(calls < 10_000, "endless");
+            assert_eq!(start, reserved);
+            if len > longest {
+                return Err(io::Error::from_raw_os_error(libc::EINTR));
+            }
+            reserved += len;
+            Ok(0)
+        };
+        in_pieces(len, call).unwrap();
+        (calls, reserved)
+    }
+
+    #[test]
+    fn reserving_comes_to_an_end_however_often_it_is_interrupted() {
+        let len = 2 * PIECE + 4096;
+        assert_eq!(interrupted_beyond(PIECE, len), (3, len));
+        // Halved 6 times, then 128 pieces of a mebibyte and the rest.
+        assert_eq!(interrupted_beyond(1 << 20, len), (6 + 129, len));
+        assert_eq!(interrupted_beyond(SMALLEST_PIECE, len), (10 + 2049, len));
+    }
+
+    #[test]
+    fn reserving_ends_at_any_other_error() {
+        let full = in_pieces(1, |_, _| Err(io::Error::from_raw_os_error(libc::ENOSPC)));
+        assert_eq!(full.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+    }
 }

@@ -234,6 +234,52 @@ fn a_name_that_means_another_segment_by_now_is_not_removed() {
 }
 
 #[test]
+fn a_umask_that_takes_all_rights_does_not_take_the_owners() {
+    Running::start(&mut program("child_creates_under_a_umask")).finish();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn child_creates_under_a_umask() {
+    if is_child() {
+        let (_directory, names) = names();
+        // SAFETY: sets a number of this process, which runs nothing else.
+        unsafe { libc::umask(0o777) };
+        let (segment, _) = names.open_or_create("x", &shape(), fill).unwrap();
+        assert_eq!(fs::metadata(segment.path().unwrap()).unwrap().mode() & 0o7777, 0o600);
+        names.open("x", Some(KIND)).unwrap();
+    }
+}
+
+#[test]
+fn in_a_child_forked_while_it_is_filled_a_segment_gets_no_name() {
+    let (directory, names) = names();
+    let mut child = -1;
+    let created = names.open_or_create("x", &shape(), |_| {
+        // SAFETY: the child is a copy of this thread alone and takes no lock that another thread may hold, but for
+        // the C library's, which it mends.
+        child = unsafe { libc::fork() };
+        if child == 0 {
+            common::watchdog();
+            // This takes the number that was the segment's.
+            std::mem::forget(File::create(directory.path().join("other")).unwrap());
+        }
+    });
+    if child == 0 {
+        // SAFETY: ends the child at once, without running anything of the parent's.
+        unsafe { libc::_exit(i32::from(created.is_ok())) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child just made; the pointer is to a local.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    let (segment, created) = created.unwrap();
+    assert!(created);
+    segment.leave(|_| true);
+    assert_eq!(files(directory.path()), ["other"]);
+}
+
+#[test]
 fn in_a_forked_child_leaving_removes_nothing() {
     let (_directory, names) = names();
     let mut segment = Some(names.open_or_create("x", &shape(), fill).unwrap().0);

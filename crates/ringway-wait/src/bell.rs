@@ -2,13 +2,15 @@
 //!
 //! # The protocol
 //!
-//! Each side owns two words and writes no others:
+//! Each side owns three words and writes no others:
 //!
 //! - `asleep`: even while awake, odd while asleep; every sleep has a number of its own. It changes only around
 //!   a sleep, so the other side's copy of the line stays valid and looking at it costs next to nothing.
 //!   Bit 31: *retired*, its owner left in good order; the word is odd then, too: "look closer".
 //! - `bell`: bumped by its owner when it has news; the *other* side sleeps on it. (So a side can sleep on memory
 //!   that it can only read.)
+//! - `processor`: where its owner ran when it last began to wait, or rang. Spinning on the processor that the other
+//!   side needs keeps it from running; a waiter that sees its own number there does not spin.
 //!
 //! ```text
 //! waker                                     sleeper
@@ -28,6 +30,11 @@
 //!   sees the news and does not sleep.
 //! - *The ring comes before the wait.* W4 after S1: the kernel compares the word with `b` and does not sleep.
 //!   W4 before S1: the Acquire of S1 sees W4's Release, hence W1; S4 finds the news.
+//! - *A waker without the fence* (W2 left out, to be cheap). Its look may come before its news are visible, and miss a
+//!   sleeper that has just looked (S4) before them: a window of nanoseconds, but whoever falls into it sleeps on. So
+//!   a side whose peer rings without the fence sleeps a millisecond first, looks again *without having been awake in
+//!   between*, and only then sleeps for good. What fell into the window is visible by then, and whoever looked later
+//!   has seen it asleep.
 //! - *One ring a sleep.* The waker remembers the number of the sleep it rang for, so a burst sent while the
 //!   sleeper is on its way up costs one system call, not one a message. That is enough: after W4 the sleeper
 //!   cannot stay in that sleep, and before its next sleep it looks (S7), seeing all that came before W4; for what
@@ -49,11 +56,11 @@
 //! The flag-fence-look pattern is Dekker's; with futexes as in `io_uring`'s NEED_WAKEUP and the Linux BPF ring
 //! buffer. Ulrich Drepper, *Futexes Are Tricky* (2011).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     Wait, Whose, Words,
-    primitive::{Ordering, Woken, full_fence},
+    primitive::{Flag, Ordering, full_fence, processor},
     spinner::Spinner,
 };
 
@@ -70,8 +77,14 @@ pub struct Bell<W> {
     awake: u32,
     /// The sleep of the peer that was last rung for; 0, which is even, for none.
     rung: u32,
+    /// The peer's `asleep` word when this side came, if the peer had left by then: it has left someone else. Else 0.
+    left_before: u32,
+    place: Place,
     spinner: Spinner,
 }
+
+/// How long a side sleeps at first whose peer rings without the fence.
+const NAP: Duration = Duration::from_millis(1);
 
 impl<W: Words> Bell<W> {
     /// Takes up a side's words where the last owner left them (new ones: all 0). The caller is their only owner.
@@ -81,7 +94,12 @@ impl<W: Words> Bell<W> {
         let awake = (left & !RETIRED).wrapping_add(1) & !(RETIRED | ATTENTION);
         // Relaxed: a waker that still sees the old value rings for nobody.
         words.asleep(Whose::Mine).store(awake, Ordering::Relaxed);
-        Self { words, awake, rung: 0, spinner: Spinner::new(wait) }
+        // Relaxed: only whether it changes matters.
+        let peer = words.asleep(Whose::Peers).load(Ordering::Relaxed);
+        let left_before = if peer & RETIRED != 0 { peer } else { 0 };
+        let mut place = Place(0);
+        place.say(&words);
+        Self { words, awake, rung: 0, left_before, place, spinner: Spinner::new(wait) }
     }
 
     /// Whether this side's waits can end in sleep.
@@ -117,52 +135,92 @@ impl<W: Words> Bell<W> {
             return;
         }
         self.rung = asleep;
+        self.place.say(&self.words);
         let bell = self.words.bell(Whose::Mine);
         // Relaxed load: the own word. Release: pairs with the Acquire of S1.
         bell.store(bell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         bell.wake();
     }
 
-    /// Waits until `look` finds something, or until the deadline: `None`.
+    /// Waits until `look` finds something, or until the deadline: `None`. The peer announces its news by
+    /// [`notify`](Self::notify).
     ///
-    /// `look` is called at least once, and once more after the deadline. Signals do not show. At most one
-    /// system call a sleep.
+    /// `look` is called at least once, and once more after the deadline. Signals do not show. One system call a
+    /// sleep. A peer that rings for nothing, or a kernel that refuses to let this thread sleep, costs processor time
+    /// but no deadline.
     #[inline]
     pub fn wait<R>(
         &mut self,
         deadline: Option<Instant>,
+        look: impl FnMut(Peer<'_, W>) -> Option<R>,
+    ) -> Option<R> {
+        self.wait_for(deadline, false, look)
+    }
+
+    /// [`wait`](Self::wait) for a peer that may announce its news by [`notify_unfenced`](Self::notify_unfenced). A
+    /// sleep of more than a millisecond costs two system calls; news that the peer's look came too early for are
+    /// found after that millisecond.
+    #[inline]
+    pub fn wait_unfenced<R>(
+        &mut self,
+        deadline: Option<Instant>,
+        look: impl FnMut(Peer<'_, W>) -> Option<R>,
+    ) -> Option<R> {
+        self.wait_for(deadline, true, look)
+    }
+
+    #[inline]
+    fn wait_for<R>(
+        &mut self,
+        deadline: Option<Instant>,
+        nap: bool,
         mut look: impl FnMut(Peer<'_, W>) -> Option<R>,
     ) -> Option<R> {
-        let found = self.spinner.spin(deadline, || look(Peer(&self.words)));
-        if found.is_some() || !self.spinner.parks() {
+        let Self { words, left_before, place, spinner, .. } = self;
+        let found = spinner.spin(
+            deadline,
+            || place.is_shared(words),
+            || look(Peer { words, left_before: *left_before }),
+        );
+        if found.is_some() {
             return found;
         }
-        self.sleep(deadline, look)
+        if !self.spinner.parks() || passed(deadline) {
+            return look(self.peer());
+        }
+        self.sleep(deadline, nap, look)
     }
 
     fn sleep<R>(
         &mut self,
         deadline: Option<Instant>,
+        nap: bool,
         mut look: impl FnMut(Peer<'_, W>) -> Option<R>,
     ) -> Option<R> {
         loop {
+            self.place.say(&self.words);
             // Acquire: pairs with the Release in `ring` (S1): a bell that was rung before comes with its news.
             let bell = self.words.bell(Whose::Peers).load(Ordering::Acquire);
             // Relaxed: the full fence orders it before the look (S2, S3).
             self.words.asleep(Whose::Mine).store(self.awake | ATTENTION, Ordering::Relaxed);
             full_fence();
-            let mut found = look(Peer(&self.words));
-            let mut woken = Woken::LookAgain;
-            if found.is_none() {
-                woken = self.words.bell(Whose::Peers).wait(bell, deadline);
+            let mut found = look(self.peer());
+            if found.is_none() && nap {
+                let wake_up = Instant::now() + NAP;
+                let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
+                self.words.bell(Whose::Peers).wait(bell, Some(wake_up));
+                found = look(self.peer());
+            }
+            if found.is_none() && !passed(deadline) {
+                self.words.bell(Whose::Peers).wait(bell, deadline);
             }
             self.awake = self.awake.wrapping_add(2) & !RETIRED;
             // Relaxed: a waker that still sees the sleep rings once for nobody (S6).
             self.words.asleep(Whose::Mine).store(self.awake, Ordering::Relaxed);
             if found.is_none() {
-                found = look(Peer(&self.words));
+                found = look(self.peer());
             }
-            if found.is_some() || woken == Woken::TimedOut {
+            if found.is_some() || passed(deadline) {
                 return found;
             }
         }
@@ -171,10 +229,10 @@ impl<W: Words> Bell<W> {
     /// The other side.
     #[inline(always)]
     pub fn peer(&self) -> Peer<'_, W> {
-        Peer(&self.words)
+        Peer { words: &self.words, left_before: self.left_before }
     }
 
-    /// Leaves in good order: the other side sees [`Peer::retired`] and is woken if asleep.
+    /// Leaves in good order: the other side sees [`Peer::left`] and is woken if asleep.
     pub fn retire(&mut self) {
         // Release: who sees it sees what was done before. The fence in `notify` orders it before the look.
         self.words.asleep(Whose::Mine).store(RETIRED | ATTENTION | self.awake, Ordering::Release);
@@ -182,17 +240,56 @@ impl<W: Words> Bell<W> {
     }
 }
 
+fn passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// The own `processor` word.
+#[derive(Debug)]
+struct Place(u32);
+
+impl Place {
+    /// Writes down where this side runs.
+    fn say(&mut self, words: &impl Words) {
+        let here = processor();
+        if here != self.0 {
+            self.0 = here;
+            // Relaxed: a hint.
+            words.processor(Whose::Mine).store(here, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the other side was last seen there, too.
+    fn is_shared(&mut self, words: &impl Words) -> bool {
+        self.say(words);
+        // Relaxed: a hint.
+        self.0 != 0 && words.processor(Whose::Peers).load(Ordering::Relaxed) == self.0
+    }
+}
+
 /// The other side, as far as its words tell.
 #[derive(Debug)]
-pub struct Peer<'a, W>(&'a W);
+pub struct Peer<'a, W> {
+    words: &'a W,
+    left_before: u32,
+}
 
 impl<W: Words> Peer<'_, W> {
-    /// Whether it retired and no successor has come.
+    /// Whether it has left in good order since this side came, and no successor has come. One that had left before is
+    /// like one that has not come yet.
     ///
     /// Relaxed: it says nothing about what the peer did before.
     #[inline(always)]
     #[must_use]
-    pub fn retired(&self) -> bool {
-        self.0.asleep(Whose::Peers).load(Ordering::Relaxed) & RETIRED != 0
+    pub fn left(&self) -> bool {
+        let asleep = self.words.asleep(Whose::Peers).load(Ordering::Relaxed);
+        asleep & RETIRED != 0 && asleep != self.left_before
     }
+}
+
+/// Whether the owner of an `asleep` word has left in good order and no successor has come.
+#[must_use]
+pub fn has_left(asleep: &Flag) -> bool {
+    // Relaxed: as in `Peer::left`.
+    asleep.load(Ordering::Relaxed) & RETIRED != 0
 }

@@ -4,13 +4,11 @@
 use core::{ptr, sync::atomic::AtomicU32};
 use std::{io, time::Instant};
 
-use crate::primitive::Woken;
-
 /// Sleeps on `word` while it holds `expected`.
 ///
 /// FUTEX_WAIT_BITSET takes an absolute deadline on the monotonic clock, so that a signal in between does not
 /// stretch it. Not FUTEX_PRIVATE_FLAG: the sleeper and the waker are different processes.
-pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Woken {
+pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
     let timeout = deadline.map(absolute);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the kernel reads `word`, which is valid for as long as the reference; `timeout` is null or points
@@ -26,18 +24,14 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -
             libc::FUTEX_BITSET_MATCH_ANY,
         )
     };
-    if result == 0 {
-        return Woken::LookAgain;
-    }
-    match io::Error::last_os_error().raw_os_error() {
-        Some(libc::ETIMEDOUT) => Woken::TimedOut,
-        Some(libc::EAGAIN | libc::EINTR) => Woken::LookAgain,
-        // Nothing else is documented for good arguments. Should a sandbox forbid the call, polling with the
-        // processor given away is still correct.
-        _ => {
-            std::thread::yield_now();
-            Woken::LookAgain
-        }
+    let error = (result != 0).then(io::Error::last_os_error);
+    if !matches!(
+        error.and_then(|e| e.raw_os_error()),
+        None | Some(libc::ETIMEDOUT | libc::EAGAIN | libc::EINTR)
+    ) {
+        // Nothing else is documented for good arguments. Should a sandbox refuse the call, the caller polls, and
+        // gives the processor away in between.
+        std::thread::yield_now();
     }
 }
 
@@ -51,12 +45,13 @@ pub(crate) fn wake(word: &AtomicU32) {
 
 /// `deadline` on CLOCK_MONOTONIC, which `Instant` counts on but does not give away.
 fn absolute(deadline: Instant) -> libc::timespec {
+    // In this order a delay between the two makes the sleep longer, never shorter.
+    let left = deadline.saturating_duration_since(Instant::now());
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid timespec to write to. The clock always exists.
     unsafe {
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now);
     }
-    let left = deadline.saturating_duration_since(Instant::now());
     let nanoseconds = now.tv_nsec + i64::from(left.subsec_nanos());
     let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
     libc::timespec {
@@ -65,10 +60,11 @@ fn absolute(deadline: Instant) -> libc::timespec {
     }
 }
 
-/// How many processors are online: 1 means that spinning only keeps the other side from running.
-pub(crate) fn processors() -> i64 {
+/// The processor this thread runs on, counted from 1; 0 if the kernel does not tell.
+pub(crate) fn processor() -> u32 {
     // SAFETY: no memory is passed.
-    unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }
+    let processor = unsafe { libc::sched_getcpu() };
+    u32::try_from(processor + 1).unwrap_or(0)
 }
 
 /// A full barrier on x86-64: any locked instruction is one, and this is cheaper than the `mfence` that a SeqCst

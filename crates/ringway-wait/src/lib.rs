@@ -1,22 +1,24 @@
 //! Waiting for another process: spin for a while, then sleep in the kernel until rung.
 //!
-//! The layer knows nothing of rings. Two sides share four 32-bit words ([`Words`]); each has a [`Bell`] over
+//! The layer knows nothing of rings. Two sides share six 32-bit words ([`Words`]); each has a [`Bell`] over
 //! them, rings it when it has news and the other is asleep, and waits on the other's when it wants some. The
 //! caller says, by a closure, what it is waiting for.
 //!
 //! - [`Bell`]: the protocol, written down at the top of its module.
 //! - [`Wait`]: how to wait.
-//! - [`Lent`]: the four words as they lie in shared memory.
+//! - [`Lent`]: the words as they lie in shared memory.
 //!
 //! # Example
 //!
 //! ```
 //! use std::time::{Duration, Instant};
-//! use ringway_wait::{Bell, Lent, Wait};
+//! use ringway_wait::{Bell, Lent, SideWords, Wait};
 //! # use std::ptr::NonNull;
-//! # let words = Box::leak(Box::new([0u32; 4]));
-//! # let [a, b, c, d] = words.each_mut().map(|word| NonNull::from(word));
-//! # let (mine, theirs) = unsafe { (Lent::new(a, b, c, d), Lent::new(c, d, a, b)) };
+//! # let words = Box::leak(Box::new([0u32; 6]));
+//! # let [a, b, c, d, e, f] = words.each_mut().map(|word| NonNull::from(word));
+//! # let one = SideWords { asleep: a, bell: b, processor: c };
+//! # let other = SideWords { asleep: d, bell: e, processor: f };
+//! # let (mine, theirs) = unsafe { (Lent::new(one, other), Lent::new(other, one)) };
 //! let mut here = Bell::attach(mine, Wait::default());
 //! let mut there = Bell::attach(theirs, Wait::default());
 //!
@@ -40,8 +42,8 @@ mod raw;
 mod spinner;
 mod words;
 
-pub use bell::{Bell, Peer};
+pub use bell::{Bell, Peer, has_left};
 #[cfg(not(ringway_loom))]
-pub use raw::Lent;
+pub use raw::{Lent, SideWords};
 pub use spinner::Wait;
 pub use words::{Whose, Words};

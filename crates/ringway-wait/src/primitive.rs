@@ -43,15 +43,6 @@ impl Flag {
     }
 }
 
-/// Why a [`Futex::wait`] came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
-    /// Rung, or the word had changed already, or for no reason: look again.
-    LookAgain,
-    /// The deadline has passed.
-    TimedOut,
-}
-
 /// A 32-bit word that threads of any process can sleep on.
 #[derive(Debug)]
 #[repr(transparent)]
@@ -87,10 +78,10 @@ impl Futex {
         self.0.store(value, order);
     }
 
-    /// Sleeps while the word holds `expected`, until woken or the deadline; signals do not show. One system call.
-    #[must_use]
-    pub fn wait(&self, expected: u32, deadline: Option<Instant>) -> Woken {
-        crate::futex::wait(&self.0, expected, deadline)
+    /// Sleeps while the word holds `expected`, until woken or the deadline, or for no reason at all: look again, and
+    /// at the clock. One system call.
+    pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
+        crate::futex::wait(&self.0, expected, deadline);
     }
 
     /// Wakes one sleeper, in whatever process. One system call.
@@ -135,20 +126,18 @@ impl Futex {
         self.word.store(value, order);
     }
 
-    /// Sleeps as the model has it; the deadline plays no part.
-    #[must_use]
-    pub fn wait(&self, expected: u32, _deadline: Option<Instant>) -> Woken {
+    /// Sleeps as the model has it. No time passes in a model: with a deadline it comes back at once.
+    pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
         match &self.queue {
-            Some((lock, told)) => {
+            Some((lock, told)) if deadline.is_none() => {
                 let guard = lock.lock().unwrap();
                 // The kernel compares under the lock of its queue, once.
                 if self.word.load(Ordering::Relaxed) == expected {
                     drop(told.wait(guard).unwrap());
                 }
             }
-            None => loom::thread::yield_now(),
+            _ => loom::thread::yield_now(),
         }
-        Woken::LookAgain
     }
 
     /// Wakes one sleeper, if the model has any.
@@ -176,4 +165,13 @@ pub(crate) fn spin_hint() {
     core::hint::spin_loop();
     #[cfg(ringway_loom)]
     loom::thread::yield_now();
+}
+
+/// The processor this thread runs on, counted from 1; 0 if that cannot be told.
+#[inline]
+pub(crate) fn processor() -> u32 {
+    #[cfg(not(ringway_loom))]
+    return crate::futex::processor();
+    #[cfg(ringway_loom)]
+    return 0;
 }

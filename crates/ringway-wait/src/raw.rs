@@ -8,12 +8,21 @@ use crate::{
     primitive::{Flag, Futex},
 };
 
-/// The four words of two sides, lent by whoever mapped them.
+/// Where the words of one side lie.
+#[derive(Debug, Clone, Copy)]
+pub struct SideWords {
+    /// See [`Words::asleep`].
+    pub asleep: NonNull<u32>,
+    /// See [`Words::bell`].
+    pub bell: NonNull<u32>,
+    /// See [`Words::processor`].
+    pub processor: NonNull<u32>,
+}
+
+/// The words of two sides, lent by whoever mapped them.
 pub struct Lent {
-    my_asleep: NonNull<u32>,
-    my_bell: NonNull<u32>,
-    peers_asleep: NonNull<u32>,
-    peers_bell: NonNull<u32>,
+    mine: SideWords,
+    peers: SideWords,
 }
 
 // SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
@@ -24,16 +33,19 @@ impl Lent {
     ///
     /// # Safety
     ///
-    /// For as long as the result, and whatever is made of it, lives: all four are aligned, valid for reads and
-    /// (the first two) writes, and accessed by everyone as atomic `u32` only.
+    /// For as long as the result, and whatever is made of it, lives: all are aligned, valid for reads and (`mine`)
+    /// writes, and accessed by everyone as atomic `u32` only.
     #[must_use]
-    pub unsafe fn new(
-        my_asleep: NonNull<u32>,
-        my_bell: NonNull<u32>,
-        peers_asleep: NonNull<u32>,
-        peers_bell: NonNull<u32>,
-    ) -> Self {
-        Self { my_asleep, my_bell, peers_asleep, peers_bell }
+    pub unsafe fn new(mine: SideWords, peers: SideWords) -> Self {
+        Self { mine, peers }
+    }
+
+    #[inline(always)]
+    fn of(&self, whose: Whose) -> &SideWords {
+        match whose {
+            Whose::Mine => &self.mine,
+            Whose::Peers => &self.peers,
+        }
     }
 }
 
@@ -46,21 +58,18 @@ impl fmt::Debug for Lent {
 impl Words for Lent {
     #[inline(always)]
     fn asleep(&self, whose: Whose) -> &Flag {
-        let word = match whose {
-            Whose::Mine => self.my_asleep,
-            Whose::Peers => self.peers_asleep,
-        };
         // SAFETY: valid, aligned, only used atomically (contract of `new`); `Flag` is a transparent atomic u32.
-        unsafe { word.cast().as_ref() }
+        unsafe { self.of(whose).asleep.cast().as_ref() }
     }
 
     #[inline(always)]
     fn bell(&self, whose: Whose) -> &Futex {
-        let word = match whose {
-            Whose::Mine => self.my_bell,
-            Whose::Peers => self.peers_bell,
-        };
         // SAFETY: valid, aligned, only used atomically (contract of `new`); `Futex` is a transparent atomic u32.
-        unsafe { word.cast().as_ref() }
+        unsafe { self.of(whose).bell.cast().as_ref() }
+    }
+
+    fn processor(&self, whose: Whose) -> &Flag {
+        // SAFETY: as in `asleep`.
+        unsafe { self.of(whose).processor.cast().as_ref() }
     }
 }

@@ -7,14 +7,15 @@ use crate::primitive::spin_hint;
 /// How a blocking call waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Spin and never sleep: the lowest latency, at the price of a processor. Where there is only one
-    /// processor, the spinner gives it away at every turn.
+    /// Spin and never sleep: the lowest latency, at the price of a processor. Where both sides share one processor,
+    /// the spinner gives it away at every turn.
     Spin,
     /// Spin for a while and then sleep in the kernel.
     Park {
         /// How long to spin at the most; [`Duration::ZERO`]: sleep at once. About what a sleep and a wake cost
         /// is a good measure: then a wait costs at most twice what the better of the two would have. Waits
-        /// learn: where spinning keeps failing they soon sleep at once, and only try again now and then.
+        /// learn: where spinning keeps failing they soon sleep at once, and only try again now and then. Where both
+        /// sides share one processor they sleep at once, too.
         spin: Duration,
     },
 }
@@ -54,30 +55,50 @@ impl Spinner {
     }
 
     /// Looks, again and again, for as long as it is worth it; `None` if that was not long enough.
+    ///
+    /// `together`: whether the peer was last seen on this very processor, so that it cannot run while we spin.
     #[inline]
     pub(crate) fn spin<R>(
         &mut self,
         deadline: Option<Instant>,
+        mut together: impl FnMut() -> bool,
         mut look: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         let wait = self.wait;
-        let found = match wait {
-            Wait::Spin => spin_until(&mut look, || deadline),
-            Wait::Park { spin: most } if self.worth_it(most) => spin_until(&mut look, || {
-                let limit = Instant::now() + most;
-                Some(deadline.map_or(limit, |deadline| deadline.min(limit)))
-            }),
+        let limit = match wait {
+            Wait::Spin => None,
+            Wait::Park { spin: most } if self.worth_it(most) => Some(most),
             Wait::Park { .. } => return look(),
         };
-        self.trust = match found {
-            Some(_) => (self.trust + REWARD).min(TRUST),
-            None => self.trust.saturating_sub(1),
-        };
+        // What is found at once costs no look at the clock, nor at anything else.
+        let mut found = turns(&mut look);
+        if found.is_some() {
+            self.learn(true);
+            return found;
+        }
+        let limit = limit.and_then(|spin| Instant::now().checked_add(spin));
+        while [limit, deadline].into_iter().flatten().all(|limit| Instant::now() < limit) {
+            if together() {
+                if self.parks() {
+                    return None;
+                }
+                std::thread::yield_now();
+            }
+            found = turns(&mut look);
+            if found.is_some() {
+                break;
+            }
+        }
+        self.learn(found.is_some());
         found
     }
 
+    fn learn(&mut self, paid: bool) {
+        self.trust = if paid { (self.trust + REWARD).min(TRUST) } else { self.trust.saturating_sub(1) };
+    }
+
     fn worth_it(&mut self, spin: Duration) -> bool {
-        if spin.is_zero() || alone() {
+        if spin.is_zero() {
             return false;
         }
         if self.trust == 0 && self.skipped < PROBE {
@@ -89,27 +110,7 @@ impl Spinner {
     }
 }
 
-/// Looks until something is found or the limit has passed. The limit is asked for after the first turns: what is
-/// found at once costs no look at the clock.
-#[inline]
-fn spin_until<R>(look: &mut impl FnMut() -> Option<R>, limit: impl FnOnce() -> Option<Instant>) -> Option<R> {
-    let found = turns(look);
-    if found.is_some() {
-        return found;
-    }
-    let limit = limit();
-    while limit.is_none_or(|limit| Instant::now() < limit) {
-        if alone() {
-            std::thread::yield_now();
-        }
-        let found = turns(look);
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
+/// Looks a few times.
 #[inline]
 fn turns<R>(look: &mut impl FnMut() -> Option<R>) -> Option<R> {
     for _ in 0..TURNS {
@@ -120,15 +121,4 @@ fn turns<R>(look: &mut impl FnMut() -> Option<R>) -> Option<R> {
         spin_hint();
     }
     None
-}
-
-/// Whether this machine has but one processor.
-fn alone() -> bool {
-    #[cfg(ringway_loom)]
-    return true;
-    #[cfg(not(ringway_loom))]
-    {
-        static ALONE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-        *ALONE.get_or_init(|| crate::futex::processors() == 1)
-    }
 }

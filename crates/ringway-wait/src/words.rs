@@ -21,4 +21,7 @@ pub trait Words {
 
     /// Bumped by the owner when it has news for the other, who sleeps on it.
     fn bell(&self, whose: Whose) -> &Futex;
+
+    /// The processor that the owner ran on when it last began to wait or rang, counted from 1; 0 if not known.
+    fn processor(&self, whose: Whose) -> &Flag;
 }

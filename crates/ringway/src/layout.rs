@@ -27,6 +27,7 @@ struct SidePage {
     asleep: Line<u32>,
     bell: Line<u32>,
     alive: Line<u32>,
+    processor: Line<u32>,
 }
 
 /// The control area.
@@ -47,6 +48,8 @@ pub struct Offsets {
     pub bell: usize,
     /// `u32`: the process that holds the side, 0 if none.
     pub alive: usize,
+    /// `u32`: the processor it ran on when it last began to wait or rang.
+    pub processor: usize,
 }
 
 /// Bytes of control area.
@@ -67,6 +70,7 @@ impl Side {
             asleep: page + offset_of!(SidePage, asleep),
             bell: page + offset_of!(SidePage, bell),
             alive: page + offset_of!(SidePage, alive),
+            processor: page + offset_of!(SidePage, processor),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::ptr::NonNull;
 
 use ringway_segment::Segment;
-use ringway_wait::primitive::Flag;
+use ringway_wait::{SideWords, primitive::Flag};
 
 use crate::{Side, layout::CONTROL_LEN};
 
@@ -32,17 +32,24 @@ pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
 
 /// The wait words, as `side` sees them.
 pub(crate) fn words(segment: &Segment, side: Side) -> ringway_wait::Lent {
-    let (mine, peers) = (side.offsets(), side.other().offsets());
+    let of = |side: Side| {
+        let at = side.offsets();
+        SideWords {
+            asleep: word(segment, at.asleep).cast(),
+            bell: word(segment, at.bell).cast(),
+            processor: word(segment, at.processor).cast(),
+        }
+    };
     // SAFETY: inside the control area and aligned (`word`), used as atomic u32 by this crate only, and valid as
     // long as the segment, which is kept beside what is made of this (rule above).
-    unsafe {
-        ringway_wait::Lent::new(
-            word(segment, mine.asleep).cast(),
-            word(segment, mine.bell).cast(),
-            word(segment, peers.asleep).cast(),
-            word(segment, peers.bell).cast(),
-        )
-    }
+    unsafe { ringway_wait::Lent::new(of(side), of(side.other())) }
+}
+
+/// The word that says whether `side` sleeps or has left.
+pub(crate) fn asleep(segment: &Segment, side: Side) -> &Flag {
+    // SAFETY: inside the control area and aligned (`word`), used as atomic u32 by this crate only, and valid as
+    // long as `segment` is borrowed.
+    unsafe { word(segment, side.offsets().asleep).cast().as_ref() }
 }
 
 /// The word that names the process that holds `side`.

@@ -11,11 +11,10 @@
 //!
 //! - *After each publication* (a message or a batch) the sender fences and looks. A ring that was made for
 //!   sides that never sleep ([`Wait::Spin`]) leaves the fence out.
-//! - *After each release* the receiver looks without a fence, which misses a sender only in the few
-//!   nanoseconds in which that is falling asleep; with a fence, when it has released 1/8 of the ring since the
-//!   last fence and when it finds the ring empty. The worst delay: a sender that was missed sleeps on until the
-//!   receiver has released 1/8 of the ring more, finds the ring empty, or leaves; there was room for it only
-//!   since that one release.
+//! - *After each release* the receiver looks without a fence, which misses a sender that is just falling asleep,
+//!   in a window of nanoseconds; with a fence, when it has released 1/8 of the ring since the last fence and when it
+//!   finds the ring empty. The worst delay: a sender that was missed sleeps on until one of these, or for the
+//!   millisecond after which a sender looks again (`Bell::wait_unfenced`).
 //! - *At leaving*, each side fences and looks.
 //!
 //! A receiver that finds the ring empty fences before it sleeps, so both sides never sleep for good at once.
@@ -88,7 +87,7 @@ impl<M: Mem, W: Words> Outlet<M, W> {
     /// [`NoLoan`].
     #[inline(always)]
     pub fn try_loan(&mut self, len: usize) -> Result<(), NoLoan> {
-        if self.bell.peer().retired() {
+        if self.bell.peer().left() {
             return Err(NoLoan::Closed);
         }
         self.ring.loan(len).map_err(no_loan)
@@ -112,8 +111,10 @@ impl<M: Mem, W: Words> Outlet<M, W> {
     #[inline(never)]
     fn wait_for_room(&mut self, len: usize, deadline: Option<Instant>) -> Result<(), NoLoan> {
         let Self { ring, bell, .. } = self;
-        let lent = bell.wait(deadline, |receiver| {
-            if receiver.retired() {
+        // A batch that was forgotten half way would keep for ever what it takes.
+        ring.discard();
+        let lent = bell.wait_unfenced(deadline, |receiver| {
+            if receiver.left() {
                 return Some(Err(NoLoan::Closed));
             }
             match ring.loan(len).map_err(no_loan) {
@@ -157,9 +158,9 @@ impl<M: Mem, W: Words> Outlet<M, W> {
         closed
     }
 
-    /// Whether the receiver has left in good order and no successor has come.
+    /// Whether the receiver has left in good order since this end came, and no successor has come.
     pub fn receiver_left(&self) -> bool {
-        self.bell.peer().retired()
+        self.bell.peer().left()
     }
 
     /// The producer, for what needs no bell.
@@ -273,6 +274,8 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     #[cold]
     #[inline(never)]
     fn look_for_sleeper(&mut self) {
+        // Also what a guard held that was forgotten: nobody reads it any more, and it would never be given back.
+        self.ring.release();
         let position = self.ring.position();
         if self.sleepers && position != self.fenced {
             self.fenced = position;

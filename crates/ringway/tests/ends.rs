@@ -435,6 +435,74 @@ fn a_file_that_is_no_ring_is_refused() {
 }
 
 #[test]
+fn a_receiver_that_left_before_the_sender_came_has_not_come_yet() {
+    let place = Place::new();
+    let mut tx = place.options().sender("x").unwrap();
+    tx.send(b"1").unwrap();
+    drop(place.options().receiver("x").unwrap());
+    assert_eq!(tx.send(b"2"), Err(SendError::Closed));
+    drop(tx);
+    let mut tx = place.options().sender("x").unwrap();
+    tx.send(b"3").unwrap();
+    let mut rx = place.options().receiver("x").unwrap();
+    assert_eq!(&rx.recv().unwrap()[..], b"1");
+    assert_eq!(&rx.recv().unwrap()[..], b"3");
+    drop(rx);
+    assert_eq!(tx.send(b"4"), Err(SendError::Closed));
+}
+
+#[test]
+fn an_end_that_said_closed_is_free_at_once() {
+    let place = Place::new();
+    let mut rx = place.options().capacity(1 << 20).receiver("x").unwrap();
+    for _ in 0..100 {
+        let tx = place.options().sender("x").unwrap();
+        let sender = thread::spawn(move || tx.close().unwrap());
+        assert_eq!(rx.recv_timeout(PATIENCE).unwrap_err(), RecvTimeoutError::Closed);
+        // It may still be unmapping; whoever comes now waits for that and is not refused.
+        place.options().sender("x").unwrap();
+        assert_eq!(rx.recv_timeout(PATIENCE).unwrap_err(), RecvTimeoutError::Closed);
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn guards_that_are_forgotten_keep_nothing_for_ever() {
+    let (mut tx, mut rx) = pair(SLEEP);
+    // A batch is not sent with what follows, and gives its room back.
+    let mut batch = tx.batch();
+    while batch.push(&[1; 100]).is_ok() {}
+    std::mem::forget(batch);
+    tx.send_timeout(&[2; 1000], PATIENCE).unwrap();
+    assert_eq!(rx.recv().unwrap().len(), 1000);
+    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+    // Messages that were received and forgotten give theirs back when the ring is found empty.
+    fill(&mut tx);
+    while let Ok(message) = rx.try_recv() {
+        std::mem::forget(message);
+    }
+    tx.send_timeout(&[3; 1000], PATIENCE).unwrap();
+}
+
+#[test]
+fn a_refused_attach_removes_the_name_of_a_ring_that_was_finished_meanwhile() {
+    let place = Place::new();
+    let tx = place.options().sender("x").unwrap();
+    let rx = place.options().receiver("x").unwrap();
+    // As if it had opened the name just before the two left, and is refused just after.
+    let late =
+        Names::in_dir(place.0.path()).open_or_create("x", &ringway::layout::shape(4096, false), |_| {});
+    drop((tx, rx));
+    assert!(!place.is_empty());
+    drop(late);
+    assert!(matches!(
+        place.options().capacity(1 << 20).receiver("x").unwrap_err(),
+        AttachError::TooSmall { .. }
+    ));
+    assert!(place.is_empty());
+}
+
+#[test]
 fn errors_say_what_and_what_to_do() {
     for (error, words) in [
         (Error::from(RecvError::Closed), "the sender has closed"),

@@ -35,6 +35,7 @@ fn the_page_has_the_words_where_the_code_has_them() {
         ("asleep", sender.asleep, receiver.asleep),
         ("bell", sender.bell, receiver.bell),
         ("alive", sender.alive, receiver.alive),
+        ("processor", sender.processor, receiver.processor),
     ] {
         let cells = row(word);
         assert_eq!((number(cells[1]), number(cells[2])), (HEADER + sender, HEADER + receiver), "{word}");
@@ -52,7 +53,7 @@ fn the_page_has_the_words_where_the_code_has_them() {
 fn words_of_a_side_are_apart_and_sides_share_no_page() {
     let offsets = [Side::Sender, Side::Receiver].map(|side| {
         let at = side.offsets();
-        [at.position, at.asleep, at.bell, at.alive]
+        [at.position, at.asleep, at.bell, at.alive, at.processor]
     });
     for side in offsets {
         assert!(side.windows(2).all(|pair| pair[1] - pair[0] >= 128), "{side:?}");

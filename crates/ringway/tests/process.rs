@@ -39,6 +39,32 @@ fn a_signal_does_not_end_a_wait() {
 }
 
 #[test]
+fn guards_and_calls_in_a_forked_child_reach_nobody() {
+    let (mut tx, mut rx) = pair();
+    tx.send(b"1").unwrap();
+    tx.send(b"2").unwrap();
+    let message = rx.recv().unwrap();
+    // SAFETY: the child uses its copies, which allocates nothing, and exits at once.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            drop(message);
+            let _ = rx.try_recv().map(drop);
+            let _ = tx.try_send(b"from the child");
+            let _ = tx.close();
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        assert_eq!(status, 0, "the child crashed");
+    }
+    assert_eq!(&message[..], b"1");
+    drop(message);
+    assert_eq!(&rx.recv().unwrap()[..], b"2");
+    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+}
+
+#[test]
 fn an_end_dropped_in_a_forked_child_closes_nothing() {
     let (mut tx, mut rx) = pair();
     // SAFETY: the child only drops its copies, which allocates nothing, and exits at once.

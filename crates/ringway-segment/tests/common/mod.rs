@@ -166,6 +166,12 @@ pub(crate) fn memfds() -> usize {
     links.count()
 }
 
+/// How many mappings of this process are memory of this crate.
+pub(crate) fn mapped_memfds() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().filter(|line| line.contains("memfd:ringway")).count()
+}
+
 pub(crate) fn make_fifo(path: &CStr) {
     // SAFETY: the string ends in NUL and lives through the call.
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);

@@ -1,14 +1,23 @@
 //! What both ends have in common: the segment, the role, the leaving.
 
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
 use ringway_ring::spsc::Consumer;
 use ringway_segment::{ClaimError, Segment};
-use ringway_wait::{Wait, primitive::Ordering};
+use ringway_wait::{Wait, has_left, primitive::Ordering};
 
 use crate::{
     AttachError, Side,
     layout::{self, CONTROL_LEN},
     lend,
 };
+
+/// How long one who has said that it leaves may take to give its role up.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// An end's hold on its ring: the role's lock, the process in the `alive` word, the mapping.
 #[derive(Debug)]
@@ -25,25 +34,34 @@ pub(super) struct End {
 impl End {
     /// Claims `side` of a ring. `wait`: how the user wants this end to wait, if they said.
     pub(super) fn claim(segment: Segment, side: Side, wait: Option<Wait>) -> Result<Self, AttachError> {
-        let path = || segment.path().map(Into::into);
         let shape = segment.shape();
         if shape.control_len != CONTROL_LEN as u64 {
-            return Err(AttachError::ControlArea { found: shape.control_len, path: path() });
+            let path = segment.path().map(Into::into);
+            return Err(AttachError::ControlArea { found: shape.control_len, path });
         }
         let sleepers = shape.flags & layout::FLAG_SLEEPLESS == 0;
         let wait = match (sleepers, wait) {
             (true, wait) => wait.unwrap_or_default(),
             (false, None | Some(Wait::Spin)) => Wait::Spin,
-            (false, Some(Wait::Park { .. })) => return Err(AttachError::Sleepless { path: path() }),
-        };
-        // Relaxed: the word is for people only.
-        match segment.claim(side.role()) {
-            Ok(()) => lend::alive(&segment, side).store(std::process::id(), Ordering::Relaxed),
-            Err(ClaimError::Held { .. }) => {
-                let pid = lend::alive(&segment, side).load(Ordering::Relaxed);
-                return Err(AttachError::Held { side, pid, path: path() });
+            (false, Some(Wait::Park { .. })) => {
+                return refuse(segment, |path| AttachError::Sleepless { path });
             }
-            Err(error) => return Err(AttachError::Claim(error)),
+        };
+        let patience = Instant::now() + LEAVING;
+        // Relaxed: the `alive` word is for people only.
+        loop {
+            match segment.claim(side.role()) {
+                Ok(()) => break lend::alive(&segment, side).store(std::process::id(), Ordering::Relaxed),
+                Err(ClaimError::Held { .. }) => {
+                    if has_left(lend::asleep(&segment, side)) && Instant::now() < patience {
+                        thread::sleep(Duration::from_micros(100));
+                        continue;
+                    }
+                    let pid = lend::alive(&segment, side).load(Ordering::Relaxed);
+                    return refuse(segment, |path| AttachError::Held { side, pid, path });
+                }
+                Err(error) => return refuse(segment, |_| AttachError::Claim(error)),
+            }
         }
         Ok(Self { segment: Some(segment), side, wait, sleepers })
     }
@@ -57,12 +75,42 @@ impl End {
     /// That is asked once this process is known to be alone with the segment; before, the answer could still
     /// change, and both ends leaving at once could each leave the name to the other.
     pub(super) fn leave(&mut self, receiver_left: impl FnOnce() -> bool) {
-        let Some(segment) = self.segment.take() else { return };
-        // Relaxed: the word is for people only.
-        lend::alive(&segment, self.side).store(0, Ordering::Relaxed);
-        segment.leave(|segment| {
-            receiver_left()
-                && Consumer::resume(lend::ring(segment)).is_ok_and(|ring| ring.is_empty() || ring.is_closed())
-        });
+        if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
+            // Relaxed: the word is for people only.
+            lend::alive(&segment, self.side).store(0, Ordering::Relaxed);
+            segment.leave(|segment| receiver_left() && is_drained(segment));
+        }
     }
+}
+
+/// An end that was claimed and could not be used leaves as it came.
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
+            // Relaxed: the word is for people only.
+            lend::alive(&segment, self.side).store(0, Ordering::Relaxed);
+            part(segment);
+        }
+    }
+}
+
+/// Parts from a segment of which no end was had, for the reason that `why` makes of the name's file.
+///
+/// Whoever left in the meantime was not the last to leave: so we may be.
+pub(super) fn refuse<T>(
+    segment: Segment,
+    why: impl FnOnce(Option<PathBuf>) -> AttachError,
+) -> Result<T, AttachError> {
+    let path = segment.path().map(Into::into);
+    part(segment);
+    Err(why(path))
+}
+
+fn part(segment: Segment) {
+    segment.leave(|segment| has_left(lend::asleep(segment, Side::Receiver)) && is_drained(segment));
+}
+
+/// Whether there is nothing to receive.
+fn is_drained(segment: &Segment) -> bool {
+    Consumer::resume(lend::ring(segment)).is_ok_and(|ring| ring.is_empty() || ring.is_closed())
 }

@@ -19,9 +19,15 @@
 //! sender at its next loan. An end that has not been there *yet* is not closed; messages wait for it. A new
 //! holder of the end opens it again.
 //!
-//! The last one to leave a *named* ring takes the name with it, if the receiver has been there and has received
+//! The last one to leave a *named* ring takes the name with it, if the receiver has left too and has received
 //! everything. Otherwise the ring stays, and what is in it, until somebody receives it (or removes the file
-//! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor.
+//! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor. To a
+//! sender, a receiver that had left before it came is one that has not come yet.
+//!
+//! # Forks
+//!
+//! An end belongs to the process that took it. In a forked child its copy is of no use: nothing that is done with it
+//! reaches anybody, and dropping it does nothing. The child takes ends of its own.
 //!
 //! # Trust
 //!

@@ -2,7 +2,10 @@
 
 use ringway_segment::{Names, Offer, Segment};
 
-use super::{Receiver, Sender, end::End};
+use super::{
+    Receiver, Sender,
+    end::{End, refuse},
+};
 use crate::{AttachError, CreateError, Side, Wait, layout};
 
 /// Capacity of a ring for which none was asked for: 1 MiB.
@@ -137,11 +140,9 @@ impl Options {
         let (segment, _) = self.names.open_or_create(name, &self.shape(), |_| {})?;
         let found = segment.shape().capacity;
         match self.capacity {
-            Some(asked) if found < asked as u64 => Err(AttachError::TooSmall {
-                asked: asked as u64,
-                found,
-                path: segment.path().map(Into::into),
-            }),
+            Some(asked) if found < asked as u64 => {
+                refuse(segment, |path| AttachError::TooSmall { asked: asked as u64, found, path })
+            }
             _ => Ok(segment),
         }
     }

@@ -62,7 +62,7 @@ impl Sender {
     /// ```
     #[inline]
     pub fn loan(&mut self, len: usize) -> Result<Loan<'_>, SendError> {
-        match self.outlet.loan(len, || None) {
+        match self.outlet().loan(len, || None) {
             Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
             Err(why) => Err(self.send_error(why, len)),
         }
@@ -82,7 +82,7 @@ impl Sender {
     /// ```
     #[inline]
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>, TrySendError> {
-        match self.outlet.try_loan(len) {
+        match self.outlet().try_loan(len) {
             Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
             Err(why) => Err(self.try_send_error(why, len)),
         }
@@ -130,7 +130,7 @@ impl Sender {
         len: usize,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Loan<'_>, SendTimeoutError> {
-        match self.outlet.loan(len, deadline) {
+        match self.outlet().loan(len, deadline) {
             Ok(()) => Ok(Loan { outlet: &mut self.outlet, kind: 0 }),
             Err(why) => Err(self.send_timeout_error(why, len)),
         }
@@ -152,7 +152,7 @@ impl Sender {
     pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
         // The way out of a loan that needs no waiting is worth keeping straight: lengths that the compiler knows
         // stay known.
-        if self.outlet.try_loan(message.len()).is_ok() {
+        if self.outlet().try_loan(message.len()).is_ok() {
             self.outlet.ring_mut().payload_mut().copy_from_slice(message);
             self.outlet.send(0);
             return Ok(());
@@ -227,7 +227,7 @@ impl Sender {
     /// ```
     #[inline]
     pub fn batch(&mut self) -> SendBatch<'_> {
-        SendBatch { outlet: &mut self.outlet, count: 0 }
+        SendBatch { outlet: self.outlet(), count: 0 }
     }
 
     /// Tells the receiver that nothing more will come, and leaves. (Dropping does the same, without a word.)
@@ -270,6 +270,13 @@ impl Sender {
         self.end.segment().path()
     }
 
+    /// The outlet with nothing staged: a batch that was forgotten (`mem::forget`) must not go out with what follows.
+    #[inline(always)]
+    fn outlet(&mut self) -> &mut Tx {
+        self.outlet.ring_mut().discard();
+        &mut self.outlet
+    }
+
     #[cold]
     fn send_error(&self, why: NoLoan, len: usize) -> SendError {
         match error(why, &self.outlet, len) {
@@ -298,10 +305,10 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        if self.end.segment().is_ours() {
+        let Self { outlet, end } = self;
+        if end.segment().is_ours() {
             // A poisoned end leaves the ring alone; `close` says so to those who ask.
-            let _ = self.outlet.close();
-            let Self { outlet, end } = self;
+            let _ = outlet.close();
             end.leave(|| outlet.receiver_left());
         }
     }
