@@ -22,17 +22,16 @@ fn main() -> ExitCode {
 }
 
 fn open() -> Result<()> {
-    println!(
-        "ring of {}: from nothing until the first message is received, both ends in one process",
-        Size(CAPACITY)
-    );
-    first_message("pair", || Ok(options().pair()?))?;
-    first_message("offer", || {
+    println!("ring of {}: from nothing until the first message, the sender making the ring", Size(CAPACITY));
+    let times = first_message(|| {
         let offer = options().offer()?;
-        Ok((Sender::attach(&offer)?, Receiver::attach(&offer)?))
+        let sender = Sender::attach(&offer)?;
+        Ok((sender, move || Ok(Receiver::attach(&offer)?)))
     })?;
+    print("offer", times);
     let name = format!("ringway-bench-{}", process::id());
-    first_message("name", || Ok((options().sender(&name)?, options().receiver(&name)?)))?;
+    let times = first_message(|| Ok((options().sender(&name)?, || Ok(options().receiver(&name)?))))?;
+    print("name", times);
     memory()
 }
 
@@ -40,21 +39,33 @@ fn options() -> Options {
     Options::new().capacity(CAPACITY)
 }
 
-fn first_message(way: &str, open: impl Fn() -> Result<(Sender, Receiver)>) -> Result<()> {
-    let mut times = Vec::with_capacity(TIMES);
+/// How long it took until the first message was sent, and from then until a receiver had come and received it.
+fn first_message<J>(make: impl Fn() -> Result<(Sender, J)>) -> Result<[Vec<f64>; 2]>
+where
+    J: FnOnce() -> Result<Receiver>,
+{
+    let mut times = [Vec::with_capacity(TIMES), Vec::with_capacity(TIMES)];
     for _ in 0..TIMES {
         let start = Instant::now();
-        let (mut sender, mut receiver) = open()?;
+        let (mut sender, join) = make()?;
         sender.send(b"first")?;
+        let sent = Instant::now();
+        let mut receiver = join()?;
         drop(receiver.recv()?);
-        times.push(start.elapsed().as_nanos() as f64);
+        times[0].push((sent - start).as_nanos() as f64);
+        times[1].push(sent.elapsed().as_nanos() as f64);
     }
-    times.sort_by(f64::total_cmp);
-    let p99 = times[TIMES * 99 / 100];
-    if let Some(spread) = Spread::of(times) {
-        println!("  {way:<8}median {:>9}   p99 {:>9}   of {TIMES}", Time(spread.median), Time(p99));
+    Ok(times)
+}
+
+fn print(way: &str, times: [Vec<f64>; 2]) {
+    for (end, mut times) in ["made and sent", "joined and received"].into_iter().zip(times) {
+        times.sort_by(f64::total_cmp);
+        let p99 = times[TIMES * 99 / 100];
+        if let Some(spread) = Spread::of(times) {
+            println!("  {way:<8}{end:<22}median {:>9}   p99 {:>9}", Time(spread.median), Time(p99));
+        }
     }
-    Ok(())
 }
 
 fn memory() -> Result<()> {

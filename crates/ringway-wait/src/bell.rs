@@ -97,9 +97,9 @@ impl<W: Words> Bell<W> {
         // Relaxed: only whether it changes matters.
         let peer = words.asleep(Whose::Peers).load(Ordering::Relaxed);
         let left_before = if peer & RETIRED != 0 { peer } else { 0 };
-        let mut place = Place(0);
-        place.say(&words);
-        Self { words, awake, rung: 0, left_before, place, spinner: Spinner::new(wait) }
+        // Relaxed: a hint. Not known: it has not waited yet, and may be moved about until it does.
+        words.processor(Whose::Mine).store(0, Ordering::Relaxed);
+        Self { words, awake, rung: 0, left_before, place: Place(0), spinner: Spinner::new(wait) }
     }
 
     /// Whether this side's waits can end in sleep.

@@ -180,8 +180,6 @@ fn a_peer_that_rings_for_nothing_delays_no_deadline() {
 fn a_spin_without_a_limit_is_none() {
     let line = Line::new();
     let (mut here, _) = line.bells(Wait::Park { spin: Duration::MAX });
-    // The other one is not known to be on this processor.
-    line.flag(5).store(0, Ordering::SeqCst);
     let deadline = Instant::now() + Duration::from_millis(2);
     assert_eq!(here.wait(Some(deadline), |_| None::<()>), None);
     assert_eq!(line.word(0), 0, "slept");
