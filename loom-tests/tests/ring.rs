@@ -1,0 +1,441 @@
+//! The SPSC ring alone: production source over modelled memory.
+#![cfg(ringway_loom)]
+
+use std::sync::Arc;
+
+use loom::{cell::Cell, thread};
+use loom_tests::{Table, bounded, kill, model};
+use ringway_ring::{
+    At, Corrupt, Mem, Side,
+    primitive::Ordering,
+    spsc::{Consumer, LoanError, Next, Producer},
+};
+
+/// Two granules a record: room for one, and every other one wraps.
+const ONE: u64 = 32;
+/// Room for three.
+const THREE: u64 = 64;
+
+fn producer(table: &Table) -> Producer<Table> {
+    Producer::resume(table.clone()).unwrap()
+}
+
+fn consumer(table: &Table) -> Consumer<Table> {
+    Consumer::resume(table.clone()).unwrap()
+}
+
+/// Loans a record and fills it with `value`; `false` if the ring is full.
+fn fill(producer: &mut Producer<Table>, value: u64) -> bool {
+    match producer.loan(8) {
+        Ok(()) => {}
+        Err(LoanError::Full) => return false,
+        Err(other) => panic!("{other:?}"),
+    }
+    let (position, _) = producer.loaned();
+    producer.mem().fill(position / 8 + 1, value);
+    true
+}
+
+fn send(producer: &mut Producer<Table>, value: u64) {
+    while !fill(producer, value) {
+        thread::yield_now();
+    }
+    producer.send(value as u16);
+}
+
+/// Takes the next record and reads it; not released yet. `None` if there is none.
+fn take(consumer: &Consumer<Table>) -> Option<u64> {
+    match consumer.advance() {
+        Next::Record(record) => {
+            let value = consumer.mem().read(record);
+            assert_eq!(u64::from(record.kind()), value);
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
+fn receive(consumer: &mut Consumer<Table>) -> u64 {
+    loop {
+        if let Some(value) = take(consumer) {
+            consumer.release();
+            return value;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn messages_arrive_whole_and_in_order() {
+    model("hand-over", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+        (1..=3).for_each(|n| assert_eq!(receive(&mut rx), n));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_ring_of_one_wraps_and_fills_without_overwriting() {
+    model("wrap and full", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+        (1..=3).for_each(|n| assert_eq!(receive(&mut rx), n));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_as_large_as_the_ring_is_not_overwritten() {
+    model("as large as the ring", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            for n in 1..=2 {
+                while tx.loan(16).is_err() {
+                    thread::yield_now();
+                }
+                let (position, _) = tx.loaned();
+                tx.mem().fill(position / 8 + 1, n);
+                tx.send(n as u16);
+            }
+        });
+        (1..=2).for_each(|n| assert_eq!(receive(&mut rx), n));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_batch_is_seen_whole_or_not_at_all() {
+    model("batch", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            for n in 1..=3 {
+                assert!(fill(&mut tx, n));
+                tx.stage(n as u16);
+            }
+            assert_eq!(tx.loan(8), Err(LoanError::Full));
+            tx.publish();
+        });
+        if let Some(first) = take(&rx) {
+            assert_eq!((first, take(&rx), take(&rx), take(&rx)), (1, Some(2), Some(3), None));
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_received_batch_is_released_at_once() {
+    model("batch received", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        send(&mut tx, 1);
+        send(&mut tx, 2);
+        let sender = thread::spawn(move || {
+            send(&mut tx, 3);
+            send(&mut tx, 4);
+        });
+        let mut next = 1;
+        while next <= 4 {
+            let mut some = false;
+            while let Some(value) = take(&rx) {
+                assert_eq!(value, next);
+                next += 1;
+                some = true;
+            }
+            rx.release();
+            if !some {
+                thread::yield_now();
+            }
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_aborted_or_discarded_is_never_seen() {
+    model("abort", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            assert!(fill(&mut tx, 77));
+            tx.abort();
+            tx.send(77);
+            send(&mut tx, 1);
+            for n in 78..=79 {
+                assert!(fill(&mut tx, n));
+                tx.stage(n as u16);
+            }
+            tx.discard();
+            send(&mut tx, 2);
+            // A loan of two granules, given up for one of one.
+            while tx.loan(16).is_err() {
+                thread::yield_now();
+            }
+            let (position, _) = tx.loaned();
+            tx.mem().fill(position / 8 + 2, !0);
+            send(&mut tx, 3);
+        });
+        (1..=3).for_each(|n| assert_eq!(receive(&mut rx), n));
+        sender.join().unwrap();
+        assert_eq!(rx.advance(), Next::Empty);
+    });
+}
+
+#[test]
+fn what_is_cut_off_a_loan_is_never_seen() {
+    model("cut off", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            for n in 1..=2 {
+                while tx.loan(16).is_err() {
+                    thread::yield_now();
+                }
+                let (position, _) = tx.loaned();
+                tx.mem().fill(position / 8 + 1, n);
+                tx.mem().fill(position / 8 + 2, !0);
+                tx.trim(8);
+                tx.send(n as u16);
+            }
+        });
+        assert_eq!(receive(&mut rx), 1);
+        assert_eq!(receive(&mut rx), 2);
+        sender.join().unwrap();
+        assert_eq!(rx.advance(), Next::Empty);
+    });
+}
+
+#[test]
+fn closed_is_seen_after_the_last_message_and_reopens() {
+    model("close", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn({
+            let table = table.clone();
+            move || {
+                send(&mut tx, 1);
+                tx.close().unwrap();
+                drop(tx);
+                send(&mut producer(&table), 2);
+            }
+        });
+        let mut seen = 0;
+        while seen < 2 {
+            match rx.advance() {
+                Next::Record(record) => {
+                    seen += 1;
+                    assert_eq!(rx.mem().read(record), seen);
+                    rx.release();
+                }
+                Next::Closed => {
+                    assert_eq!(seen, 1, "closed before the last message");
+                    thread::yield_now();
+                }
+                Next::Empty => thread::yield_now(),
+                Next::Corrupt => panic!(),
+            }
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_successor_resumes_after_a_producer_killed_at_any_access() {
+    kill::everywhere(u32::MAX, |accesses| {
+        bounded(&format!("producer killed after {accesses} accesses"), 3, move || {
+            let table = Table::new(THREE);
+            let mut rx = consumer(&table);
+            let sender = thread::spawn({
+                let table = table.clone();
+                move || {
+                    let mut tx = producer(&table);
+                    kill::after(accesses, || {
+                        send(&mut tx, 1);
+                        for n in 2..=3 {
+                            assert!(fill(&mut tx, n));
+                            tx.stage(n as u16);
+                        }
+                        tx.publish();
+                        tx.close().unwrap();
+                    });
+                    // The victim has stopped; that is proven, and its successor comes.
+                    send(&mut producer(&table), 9);
+                }
+            });
+            let mut got = vec![receive(&mut rx)];
+            while got.last() != Some(&9) {
+                got.push(receive(&mut rx));
+            }
+            sender.join().unwrap();
+            assert!([&[9][..], &[1, 9], &[1, 2, 3, 9]].contains(&&got[..]), "{got:?}");
+        });
+    });
+}
+
+#[test]
+fn a_successor_does_not_overwrite_what_is_being_read() {
+    model("producer succeeds, full", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        (1..=3).for_each(|n| send(&mut tx, n));
+        drop(tx);
+        let mut rx = consumer(&table);
+        let successor = thread::spawn({
+            let table = table.clone();
+            move || {
+                // Up to and with the first record's payload.
+                let mut tx = producer(&table);
+                let _ = tx.loan(16);
+            }
+        });
+        assert_eq!(receive(&mut rx), 1);
+        successor.join().unwrap();
+    });
+}
+
+#[test]
+fn a_successor_gets_again_what_a_killed_consumer_had_not_released() {
+    // A receive that finds its message at once: header, payload, position. An empty ring takes more looks.
+    kill::everywhere(7, |accesses| {
+        bounded(&format!("consumer killed after {accesses} accesses"), 3, move || {
+            let table = Table::new(ONE);
+            let mut tx = producer(&table);
+            let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+            let mut rx = consumer(&table);
+            let mut done = 0;
+            kill::after(accesses, || {
+                for n in 1..=3 {
+                    assert_eq!(receive(&mut rx), n);
+                    done = n;
+                }
+            });
+            drop(rx);
+            let mut rx = consumer(&table);
+            for n in done + 1..=3 {
+                assert_eq!(receive(&mut rx), n);
+            }
+            sender.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_consumer_comes_and_goes_while_the_producer_sends() {
+    model("consumer hands over", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+        for n in 1..=3 {
+            assert_eq!(receive(&mut consumer(&table)), n);
+        }
+        sender.join().unwrap();
+        assert_eq!(table.capacity(), ONE);
+    });
+}
+
+#[test]
+fn closed_brings_all_that_came_before_it() {
+    // Not only messages: whatever the sender did, here to a word outside the ring.
+    model("closed brings", || {
+        let table = Table::new(ONE);
+        let outside = Arc::new(Outside(Cell::new(0)));
+        let mut tx = producer(&table);
+        let rx = consumer(&table);
+        let sender = thread::spawn({
+            let outside = outside.clone();
+            move || {
+                outside.0.set(1);
+                tx.close().unwrap();
+            }
+        });
+        if rx.advance() == Next::Closed {
+            assert_eq!(outside.0.get(), 1);
+        }
+        sender.join().unwrap();
+    });
+}
+
+struct Outside(Cell<u32>);
+
+// SAFETY: loom itself reports any access that is not ordered; that is what the cell is for.
+unsafe impl Sync for Outside {}
+
+#[test]
+fn a_ring_taken_up_again_is_open_and_goes_on_at_its_end() {
+    model("taken up again", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        send(&mut tx, 1);
+        assert!(fill(&mut tx, 2));
+        tx.stage(2);
+        tx.close().unwrap();
+        // What was staged is forgotten.
+        tx.publish();
+        assert_eq!(take(&rx), Some(1));
+        assert_eq!(rx.advance(), Next::Closed);
+
+        let mut tx = producer(&table);
+        assert_eq!(rx.advance(), Next::Empty);
+        send(&mut tx, 3);
+        assert_eq!((rx.pending(), tx.pending()), (16, 32));
+        assert_eq!(receive(&mut rx), 3);
+        assert_eq!((rx.pending(), tx.pending()), (0, 0));
+    });
+}
+
+#[test]
+fn what_is_put_back_is_not_released() {
+    model("put back", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        send(&mut tx, 1);
+        let sender = thread::spawn(move || send(&mut tx, 2));
+        let Next::Record(record) = rx.advance() else { panic!() };
+        rx.put_back(record);
+        rx.release();
+        assert_eq!(receive(&mut rx), 1);
+        assert_eq!(receive(&mut rx), 2);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn no_chain_leads_around_the_ring_and_no_position_beyond_it() {
+    // A peer that breaks the rules. Records of one granule, two of which are all of the ring.
+    let record = 1 << 48 | 8;
+    model("hostile chain", move || {
+        let table = Table::new(ONE);
+        table.data(0).store(record, Ordering::Relaxed);
+        table.data(2).store(record, Ordering::Relaxed);
+        let broken = Corrupt { at: At::Header { position: 16 }, found: record };
+        assert_eq!(Producer::resume(table.clone()).unwrap_err(), broken);
+        let rx = consumer(&table);
+        assert!(matches!(rx.advance(), Next::Record(_)));
+        assert_eq!(rx.advance(), Next::Corrupt);
+        assert_eq!(rx.corruption(), Some(broken));
+    });
+    model("hostile position", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        send(&mut tx, 1);
+        table.position(Side::Consumer).store(24, Ordering::Relaxed);
+        let broken = Corrupt { at: At::ConsumerPosition, found: 24 };
+        assert_eq!(tx.loan(8), Err(LoanError::Corrupt));
+        assert_eq!(tx.corruption(), Some(broken));
+        assert_eq!(tx.close(), Err(broken));
+    });
+}
