@@ -44,6 +44,14 @@ impl Failure {
         Self { exit: Exit::Failed, words }
     }
 
+    pub(crate) fn replaced() -> Self {
+        let words =
+            "the other side was killed before its input had ended, and another one took its place; what \
+                     came is not whole"
+                .into();
+        Self { exit: Exit::Failed, words }
+    }
+
     fn stream(what: &str, error: io::Error) -> Self {
         Self { exit: refused(&error), words: format!("cannot {what}: {error}") }
     }
@@ -97,7 +105,7 @@ fn exit(error: &Error) -> Exit {
         Error::Timeout => Exit::TimedOut,
         Error::Corrupt(_) => Exit::Corrupt,
         Error::Attach(error) => match error {
-            AttachError::Corrupt(_) | AttachError::ControlArea { .. } => Exit::Corrupt,
+            AttachError::Corrupt { .. } | AttachError::ControlArea { .. } => Exit::Corrupt,
             AttachError::Create(error) => match error {
                 CreateError::InvalidName(_) | CreateError::InvalidShape(_) => Exit::Usage,
                 CreateError::NotPermitted { .. } => Exit::NotPermitted,

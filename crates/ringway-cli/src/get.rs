@@ -9,7 +9,7 @@ use ringway::{Error, RecvTimeoutError};
 
 use crate::{
     exit::Failure,
-    stream::{self, BROKEN_OFF, Options},
+    stream::{self, Options, mark},
 };
 
 /// Messages are written together up to so many,
@@ -28,6 +28,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
     let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
     let progress = options.progress(None);
+    let mut begun = false;
     loop {
         let batch = match rx.recv_batch_timeout(MESSAGES, options.patience()) {
             Ok(batch) => batch,
@@ -35,13 +36,23 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             Err(error) => return Err(Error::from(error).into()),
         };
         let mut bytes = 0;
-        let mut broken_off = false;
+        let mut broken = None;
         let mut slices = Vec::with_capacity(MESSAGES);
         for message in batch.iter() {
-            bytes += message.len();
-            broken_off = message.kind() == BROKEN_OFF;
-            slices.push(IoSlice::new(message.bytes()));
-            if broken_off || bytes >= BYTES {
+            match message.kind() {
+                mark::BEGINS if message.is_empty() => {
+                    // One that was killed did not say that it ended, and its successor says that it begins.
+                    broken = begun.then(Failure::replaced);
+                    begun = true;
+                }
+                mark::ENDS if message.is_empty() => begun = false,
+                mark::BROKEN_OFF if message.is_empty() => broken = Some(Failure::broken_off()),
+                _ => {
+                    bytes += message.len();
+                    slices.push(IoSlice::new(message.bytes()));
+                }
+            }
+            if broken.is_some() || bytes >= BYTES {
                 break;
             }
         }
@@ -51,8 +62,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             return Err(Failure::output(error));
         }
         progress.inc(bytes as u64);
-        if broken_off {
-            return Err(Failure::broken_off());
+        if let Some(failure) = broken {
+            return Err(failure);
         }
     }
     progress.finish();

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
-use ringway::Error;
+use ringway::{Error, spsc::Sender};
 
 use crate::{
     exit::Failure,
-    stream::{self, BROKEN_OFF, Options},
+    stream::{self, Options, mark},
 };
 
 /// The ring holds this many parts of what is read at once, so that both sides work at the same time.
@@ -24,6 +24,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let total = input.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
     let progress = options.progress(total);
     let part = tx.capacity() / PARTS;
+    say(&mut tx, mark::BEGINS, options)?;
     loop {
         let mut loan = tx.loan_timeout(part, options.patience()).map_err(Error::from)?;
         let read = match input.read(&mut loan) {
@@ -31,9 +32,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                loan.truncate(0);
-                loan.set_kind(BROKEN_OFF);
-                loan.send();
+                drop(loan);
+                say(&mut tx, mark::BROKEN_OFF, options)?;
                 return Err(Failure::input(error));
             }
         };
@@ -41,6 +41,15 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         loan.send();
         progress.inc(read as u64);
     }
+    say(&mut tx, mark::ENDS, options)?;
     progress.finish();
     Ok(tx.close()?)
+}
+
+/// Sends a mark.
+fn say(tx: &mut Sender, mark: u16, options: &Options) -> Result<(), Failure> {
+    let mut loan = tx.loan_timeout(0, options.patience()).map_err(Error::from)?;
+    loan.set_kind(mark);
+    loan.send();
+    Ok(())
 }

@@ -14,8 +14,15 @@ use ringway::{Names, spsc};
 
 use crate::size;
 
-/// Kind of an empty message that says: the input could not be read to its end.
-pub(crate) const BROKEN_OFF: u16 = 1;
+/// What an empty message of the stream says by its kind. All other messages are bytes of the stream.
+pub(crate) mod mark {
+    /// The input could not be read to its end.
+    pub(crate) const BROKEN_OFF: u16 = 1;
+    /// An input begins.
+    pub(crate) const BEGINS: u16 = 2;
+    /// An input has come to its end.
+    pub(crate) const ENDS: u16 = 3;
+}
 
 /// Which ring, and how.
 #[derive(Debug, Args)]
@@ -26,7 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = size::parse)]
     capacity: Option<usize>,
     /// Give up (exit code 3) after waiting so many seconds for the other side.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
     /// Directory of names.
     #[arg(long, value_name = "DIR", env = "RINGWAY_DIR", default_value = "/dev/shm", value_parser = value_parser!(PathBuf))]
@@ -71,8 +78,8 @@ impl Options {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "not a number of seconds from 0 up".into())
 }
 
 /// A standard stream without a buffer between: bytes go straight from and to the ring.

@@ -283,3 +283,25 @@ fn a_put_after_a_get_that_failed_waits_for_the_next_get() {
     assert_eq!(fs::read(&copy).unwrap(), b"first, second");
     assert!(!place.has_ring());
 }
+
+#[test]
+fn get_does_not_take_a_successor_for_the_rest_of_a_killed_put() {
+    let place = Place::new();
+    let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    put.stdin.as_mut().unwrap().write_all(b"begin").unwrap();
+    let copy = place.path("copy");
+    let get = place.get(&copy);
+    let limit = Instant::now() + PATIENCE;
+    while fs::read(&copy).unwrap() != b"begin" {
+        assert!(Instant::now() < limit, "held back");
+        thread::sleep(Duration::from_millis(1));
+    }
+    put.kill().unwrap();
+    put.wait().unwrap();
+    // It may be told that nobody receives any more.
+    end(place.put(&place.file("original", b"another")));
+    let (status, said) = end(get);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("not whole"), "{said}");
+    assert_eq!(fs::read(&copy).unwrap(), b"begin");
+}

@@ -17,7 +17,7 @@ pub enum At {
 
 /// Shared memory holds a value that no correct peer writes there.
 ///
-/// The endpoint that met it is poisoned: it gives the same error from then on and touches the ring no more.
+/// The endpoint that met it is poisoned: it gives the same error from then on, and takes and lends no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrupt {
     /// Which word.
@@ -30,12 +30,12 @@ impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             At::Header { position } => write!(f, "the record header at position {position}")?,
-            At::ConsumerPosition => write!(f, "the consumer's position")?,
+            At::ConsumerPosition => write!(f, "the receiver's position")?,
         }
         write!(
             f,
             " holds {:#018x}, which no correct peer writes: some process with access to the ring is broken or \
-             hostile; this endpoint uses the ring no more, make a new one",
+             hostile; stop all who use this ring, remove it if it has a name, and make a new one",
             self.found
         )
     }

@@ -74,8 +74,20 @@ pub enum AttachError {
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
+    /// The ring was made with flags that this program does not know.
+    Flags {
+        /// All its flags.
+        found: u32,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
     /// The ring holds something that no correct peer writes.
-    Corrupt(Corrupt),
+    Corrupt {
+        /// What it holds, and where.
+        corrupt: Corrupt,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
 }
 
 impl fmt::Display for AttachError {
@@ -114,7 +126,14 @@ impl fmt::Display for AttachError {
                 ring(path),
                 crate::layout::CONTROL_LEN
             ),
-            Self::Corrupt(corrupt) => corrupt.fmt(f),
+            Self::Flags { found, path } => write!(
+                f,
+                "{}: has flags {found:#x}, of which this program knows {:#x}: build both sides with versions that know \
+                 them",
+                ring(path),
+                crate::layout::FLAG_SLEEPLESS
+            ),
+            Self::Corrupt { corrupt, path } => write!(f, "{}: {corrupt}", ring(path)),
         }
     }
 }
@@ -149,12 +168,6 @@ impl From<ringway_segment::Error> for AttachError {
             ringway_segment::Error::Open(error) => Self::Open(error),
             other => unreachable!("{other}"),
         }
-    }
-}
-
-impl From<Corrupt> for AttachError {
-    fn from(corrupt: Corrupt) -> Self {
-        Self::Corrupt(corrupt)
     }
 }
 

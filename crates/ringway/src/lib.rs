@@ -23,9 +23,12 @@ pub use ringway_ring::{At, Corrupt};
 pub use ringway_segment::{ClaimError, CreateError, InvalidName, Limit, Names, Offer, OpenError, Shortage};
 pub use ringway_wait::Wait;
 
-/// The programs in the documentation compile and run.
+/// The programs in the documentation compile.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../../docs/quick-start.md")]
     struct QuickStart;
+
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
 }

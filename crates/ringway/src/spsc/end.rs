@@ -11,7 +11,7 @@ use ringway_segment::{ClaimError, Segment};
 use ringway_wait::{Wait, has_left, primitive::Ordering};
 
 use crate::{
-    AttachError, Side,
+    AttachError, Corrupt, Side,
     layout::{self, CONTROL_LEN},
     lend,
 };
@@ -39,6 +39,10 @@ impl End {
             let path = segment.path().map(Into::into);
             return Err(AttachError::ControlArea { found: shape.control_len, path });
         }
+        if shape.flags & !layout::FLAG_SLEEPLESS != 0 {
+            let path = segment.path().map(Into::into);
+            return Err(AttachError::Flags { found: shape.flags, path });
+        }
         let sleepers = shape.flags & layout::FLAG_SLEEPLESS == 0;
         let wait = match (sleepers, wait) {
             (true, wait) => wait.unwrap_or_default(),
@@ -64,6 +68,11 @@ impl End {
             }
         }
         Ok(Self { segment: Some(segment), side, wait, sleepers })
+    }
+
+    /// What to say of a ring that is not as a correct peer leaves it.
+    pub(super) fn corrupt(&self, corrupt: Corrupt) -> AttachError {
+        AttachError::Corrupt { corrupt, path: self.segment().path().map(Into::into) }
     }
 
     pub(super) fn segment(&self) -> &Segment {

@@ -41,7 +41,8 @@ impl Receiver {
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
-        let inlet = Inlet::attach(ring, words, end.wait, end.sleepers)?;
+        let inlet =
+            Inlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
         Ok(Self { inlet, end })
     }
 

@@ -39,14 +39,15 @@ impl Sender {
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
-        let outlet = Outlet::attach(ring, words, end.wait, end.sleepers)?;
+        let outlet =
+            Outlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
         Ok(Self { outlet, end })
     }
 
     /// Loans room for a message of `len` bytes, waiting until there is some.
     ///
-    /// The bytes hold whatever was there before. Dropping the loan gives it back. Ordering: lock-free, without a
-    /// system call, while there is room.
+    /// The bytes hold whatever was there before. Dropping the loan gives it back. Lock-free, without a system
+    /// call, while there is room.
     ///
     /// # Errors
     ///
