@@ -22,6 +22,9 @@ impl fmt::Display for Report {
             let (name, line) = (placed.placement.name(), Time(placed.one_line_ns.median));
             writeln!(f, "placement: {name} in {percent:.0} % of the slices; one cache line takes {line}")?;
         }
+        if !self.placements.is_empty() {
+            writeln!(f, "  siblings: less than 25 ns; near: up to 100 ns; far: more")?;
+        }
         if self.pinned_cpus.is_some() && unsteady > 5.0 {
             writeln!(
                 f,
@@ -45,7 +48,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "  Left: slices without a clock, each beside its floor. Right: round trips clocked one by one and \
-             halved,\n  which adds {} or more for the clock.",
+             halved,\n  which adds {} or more for the clock. Below 1: the kernel hands over otherwise, or within the scatter.",
             Time(self.clock_read_ns / 2.0)
         )?;
 
