@@ -21,9 +21,12 @@ pub use table::{Line, Table};
 /// No spinning: loom has no use for it.
 pub const PARK: Wait = Wait::Park { spin: Duration::ZERO };
 
+/// Makes a modelled futex.
+pub type NewFutex = fn() -> Futex;
+
 /// The two models of a futex: one that only wakes when told (a lost wake is a deadlock), and one that comes back
 /// at once (no lock hides a missing order).
-pub const FUTEXES: [(&str, fn() -> Futex); 2] = [("patient", Futex::patient), ("restless", Futex::restless)];
+pub const FUTEXES: [(&str, NewFutex); 2] = [("patient", Futex::patient), ("restless", Futex::restless)];
 
 /// Explores all schedules of `life`, or those with at most LOOM_MAX_PREEMPTIONS preemptions if that is set.
 pub fn model(name: &str, life: impl Fn() + Sync + Send + 'static) {
@@ -41,7 +44,7 @@ pub fn bounded(name: &str, preemptions: usize, life: impl Fn() + Sync + Send + '
 pub fn with_both_futexes(
     name: &str,
     preemptions: usize,
-    life: impl Fn(fn() -> Futex) + Clone + Sync + Send + 'static,
+    life: impl Fn(NewFutex) + Clone + Sync + Send + 'static,
 ) {
     for (kind, futex) in FUTEXES {
         let life = life.clone();

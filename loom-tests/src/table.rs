@@ -9,7 +9,7 @@ use ringway_wait::{
     primitive::{Flag, Futex, Ordering},
 };
 
-use crate::kill;
+use crate::{NewFutex, kill};
 
 /// A ring's memory: the words, and a shadow cell a granule that finds two who use it without an order between
 /// them. Cloning shares it.
@@ -106,8 +106,8 @@ struct Own {
 }
 
 impl Line {
-    /// New words, as the two sides see them. `futex` makes a modelled futex.
-    pub fn pair(futex: fn() -> Futex) -> (Self, Self) {
+    /// New words, as the two sides see them.
+    pub fn pair(futex: NewFutex) -> (Self, Self) {
         let own = || Own { asleep: Flag::new(0), bell: futex(), processor: Flag::new(0) };
         let sides = Arc::new([own(), own()]);
         (Self { sides: sides.clone(), mine: 0 }, Self { sides, mine: 1 })
