@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_utils::CachePadded;
 use ringway_ring::spsc::{Next, Record};
 use ringway_segment::Offer;
 
@@ -24,7 +25,8 @@ type Rx = Inlet<ringway_ring::Lent, ringway_wait::Lent>;
 /// Dropping it closes its end, so that the sender is told; except in a child forked after it was made, where it
 /// does nothing at all. What was not received stays in the ring for a successor.
 pub struct Receiver {
-    inlet: Rx,
+    // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
+    inlet: CachePadded<Rx>,
     // Dropped last: `inlet` uses its memory.
     end: End,
 }
@@ -43,7 +45,7 @@ impl Receiver {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
         let inlet =
             Inlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
-        Ok(Self { inlet, end })
+        Ok(Self { inlet: CachePadded::new(inlet), end })
     }
 
     /// The next message, waiting until there is one.

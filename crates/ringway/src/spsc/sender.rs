@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_utils::CachePadded;
 use ringway_ring::{Mem, spsc::max_payload};
 use ringway_segment::Offer;
 
@@ -22,7 +23,8 @@ type Tx = Outlet<ringway_ring::Lent, ringway_wait::Lent>;
 ///
 /// Dropping it closes the ring, except in a child forked after it was made, where it does nothing at all.
 pub struct Sender {
-    outlet: Tx,
+    // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
+    outlet: CachePadded<Tx>,
     // Dropped last: `outlet` uses its memory.
     end: End,
 }
@@ -41,7 +43,7 @@ impl Sender {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
         let outlet =
             Outlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
-        Ok(Self { outlet, end })
+        Ok(Self { outlet: CachePadded::new(outlet), end })
     }
 
     /// Loans room for a message of `len` bytes, waiting until there is some.
