@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
-use ringway_ring::{Mem, Side, primitive::Word, spsc::Record};
+use ringway_ring::{Mem, Progress, Side, primitive::Word, spsc::Record};
 use ringway_wait::{
     Whose, Words,
     primitive::{Flag, Futex, Ordering},
@@ -20,7 +20,7 @@ pub struct Table(Arc<Memory>);
 struct Memory {
     words: Vec<Word>,
     shadow: Vec<Shadow>,
-    positions: [Word; 2],
+    controls: [Word; 5],
 }
 
 /// A cell whose accesses loom orders.
@@ -37,7 +37,7 @@ impl Table {
         Self(Arc::new(Memory {
             words: (0..granules).map(|_| Word::new(0)).collect(),
             shadow: (0..granules).map(|_| Shadow(UnsafeCell::new(()))).collect(),
-            positions: [Word::new(0), Word::new(0)],
+            controls: [0; 5].map(Word::new),
         }))
     }
 
@@ -74,7 +74,12 @@ impl Mem for Table {
 
     fn position(&self, side: Side) -> &Word {
         kill::count();
-        &self.0.positions[side as usize]
+        &self.0.controls[side as usize]
+    }
+
+    fn progress(&self, of: Progress) -> &Word {
+        kill::count();
+        &self.0.controls[2 + of as usize]
     }
 
     fn writing(&self, granule: u64, count: u64) {

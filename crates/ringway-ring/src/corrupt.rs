@@ -13,6 +13,8 @@ pub enum At {
     },
     /// The consumer's position word.
     ConsumerPosition,
+    /// The word that says where the oldest record is.
+    Oldest,
 }
 
 /// Shared memory holds a value that no correct peer writes there.
@@ -31,6 +33,7 @@ impl fmt::Display for Corrupt {
         match self.at {
             At::Header { position } => write!(f, "the record header at position {position}")?,
             At::ConsumerPosition => write!(f, "the receiver's position")?,
+            At::Oldest => write!(f, "the position of the oldest record")?,
         }
         write!(
             f,

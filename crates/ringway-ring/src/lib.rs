@@ -10,16 +10,17 @@
 //! # Example
 //!
 //! ```
-//! use ringway_ring::{Lent, spsc::{Consumer, Next, Producer}};
+//! use ringway_ring::{Controls, Lent, spsc::{Consumer, Next, Producer}};
 //! # use core::ptr::NonNull;
 //! # // A ring over private memory: words, then the data. No record of this example wraps, so the second,
 //! # // "mirrored" half is simply never looked at.
-//! # let mut words = vec![0u64; 2];
+//! # let mut words = vec![0u64; 5];
 //! # let mut bytes = vec![0u64; 2 * 64 / 8];
-//! # let words = words.as_mut_ptr();
+//! # let [producer, consumer, claim, oldest, sent] = [0, 1, 2, 3, 4].map(|n| NonNull::from(&mut words[n]));
+//! # let controls = Controls { producer, consumer, claim, oldest, sent };
 //! # let data = NonNull::new(bytes.as_mut_ptr().cast()).unwrap();
 //! # let lent = || unsafe {
-//! #     Lent::new(NonNull::new(words).unwrap(), NonNull::new(words.add(1)).unwrap(), data, 64)
+//! #     Lent::new(controls, data, 64)
 //! # };
 //! let mut producer = Producer::resume(lent())?;
 //! let consumer = Consumer::resume(lent())?;
@@ -46,6 +47,6 @@ mod raw;
 pub mod spsc;
 
 pub use corrupt::{At, Corrupt};
-pub use mem::{Mem, Side};
+pub use mem::{Mem, Progress, Side};
 #[cfg(not(ringway_loom))]
-pub use raw::Lent;
+pub use raw::{Controls, Lent};

@@ -1,6 +1,6 @@
 //! What the algorithms ask of memory.
 
-use crate::primitive::Word;
+use crate::primitive::{Ordering, Word};
 
 /// The two ends of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,17 @@ pub enum Side {
     Producer,
     /// The end that receives.
     Consumer,
+}
+
+/// What the producer of a ring says of itself beside its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Up to here it may be writing: no byte at this position or behind it has been written.
+    Claim,
+    /// Where the oldest record begins that is not being overwritten, if the producer does not wait for a consumer.
+    Oldest,
+    /// How many records it has published; it may lag.
+    Sent,
 }
 
 /// Memory of one ring: a power-of-two number of *granules* of 8 bytes, and a position word a side.
@@ -24,8 +35,7 @@ pub enum Side {
 ///
 /// - `capacity` is a power of two ≥ 32 and never changes.
 /// - `data(g)` and `data(g + capacity / 8)` are the same word; two granules that differ modulo `capacity / 8`
-///   are different words; `position(side)` are two further words,
-///   all of them 0 when the ring is born.
+///   are different words; the `position(side)` and `progress(of)` are further words, all of them 0 when the ring is born.
 pub trait Mem {
     /// Bytes of a cache line, a power of two ≥ 8; data begins at one. Only speed depends on it.
     const LINE: u64 = 64;
@@ -39,12 +49,25 @@ pub trait Mem {
     /// How far a side has come, in bytes since the ring's birth. Written by that side only.
     fn position(&self, side: Side) -> &Word;
 
+    /// What the producer says of itself. Written by the producer only.
+    fn progress(&self, of: Progress) -> &Word;
+
     /// The caller is about to write `count` granules from `granule` on with plain stores.
     ///
     /// Production does nothing; a model checks here that nobody else is using them.
     #[inline(always)]
     fn writing(&self, granule: u64, count: u64) {
         let _ = (granule, count);
+    }
+
+    /// Writes 0 to `count` granules from `granule` on, which nobody else uses. They may become headers.
+    #[inline]
+    fn clear(&self, granule: u64, count: u64) {
+        self.writing(granule, count);
+        for granule in granule..granule + count {
+            // Relaxed: as plain stores, which these stand for.
+            self.data(granule).store(0, Ordering::Relaxed);
+        }
     }
 
     /// The caller reads `count` granules from `granule` on with plain loads.

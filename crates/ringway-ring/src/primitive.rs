@@ -45,6 +45,17 @@ impl Word {
     }
 }
 
+/// A fence: orders loads before it (`Acquire`) or stores after it (`Release`) as if the Relaxed accesses on its other side
+/// had that order.
+///
+/// # Panics
+///
+/// If `order` is `Relaxed`.
+#[inline(always)]
+pub(crate) fn fence(order: Ordering) {
+    imp::fence(order);
+}
+
 /// Keeps the compiler from moving memory accesses across this point; the processor may.
 ///
 /// loom has no compiler fence; it does not reorder program order at compile time either.

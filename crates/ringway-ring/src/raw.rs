@@ -11,17 +11,31 @@
 use core::{fmt, ptr::NonNull, slice};
 
 use crate::{
-    Mem, Side,
-    primitive::Word,
-    spsc::{Consumer, Producer, Record},
+    Mem, Progress, Side,
+    primitive::{Ordering, Word},
+    spsc::{Consumer, Follower, LoanError, Producer, Record},
 };
+
+/// Where the control words of a ring lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Controls {
+    /// The producer's position.
+    pub producer: NonNull<u64>,
+    /// The consumer's position.
+    pub consumer: NonNull<u64>,
+    /// See [`Progress::Claim`].
+    pub claim: NonNull<u64>,
+    /// See [`Progress::Oldest`].
+    pub oldest: NonNull<u64>,
+    /// See [`Progress::Sent`].
+    pub sent: NonNull<u64>,
+}
 
 /// A ring's memory, lent by whoever mapped it.
 pub struct Lent {
     data: NonNull<u8>,
     mask: u64,
-    producer: NonNull<u64>,
-    consumer: NonNull<u64>,
+    controls: Controls,
 }
 
 // SAFETY: `Lent` is a set of addresses of memory that is valid wherever the process uses it (contract of
@@ -38,22 +52,18 @@ impl Lent {
     /// # Safety
     ///
     /// For as long as the result, and whatever is made of it, lives:
-    /// - `producer` and `consumer` are valid, aligned position words, used by everyone as atomic `u64` only;
-    /// - `data` is aligned to 8 and valid for reads and writes of `2 * capacity` bytes, of which the second
+    /// - `controls` are valid, aligned words, different ones, used by everyone as atomic `u64` only;
+    /// - `data` is aligned to 8 and valid for `2 * capacity` bytes, of which the second
     ///   half shows the same memory as the first (a ring over private memory none of whose records wraps may
     ///   do without the likeness);
+    /// - all of it may be read, and written unless nothing but [`Follower`]s is made of the result;
     /// - nobody in this process makes references into it other than through this crate;
     /// - at most one [`Producer`] and one [`Consumer`], in all processes, use it at a time, and what they meet
     ///   was written by this crate, or, if not, is not rewritten while a slice of it is alive.
     #[must_use]
-    pub unsafe fn new(
-        producer: NonNull<u64>,
-        consumer: NonNull<u64>,
-        data: NonNull<u8>,
-        capacity: usize,
-    ) -> Self {
+    pub unsafe fn new(controls: Controls, data: NonNull<u8>, capacity: usize) -> Self {
         assert!(capacity.is_power_of_two() && capacity >= 32, "the capacity is a power of two, 32 at least");
-        Self { data, mask: capacity as u64 - 1, producer, consumer }
+        Self { data, mask: capacity as u64 - 1, controls }
     }
 
     /// Address of the byte at a position; that byte and the `capacity` bytes that follow are inside `data`.
@@ -88,15 +98,78 @@ impl Mem for Lent {
     #[inline(always)]
     fn position(&self, side: Side) -> &Word {
         let word = match side {
-            Side::Producer => self.producer,
-            Side::Consumer => self.consumer,
+            Side::Producer => self.controls.producer,
+            Side::Consumer => self.controls.consumer,
         };
         // SAFETY: valid, aligned and only used atomically: contract of `new`.
         unsafe { word.cast::<Word>().as_ref() }
     }
+
+    fn progress(&self, of: Progress) -> &Word {
+        let word = match of {
+            Progress::Claim => self.controls.claim,
+            Progress::Oldest => self.controls.oldest,
+            Progress::Sent => self.controls.sent,
+        };
+        // SAFETY: valid, aligned and only used atomically: contract of `new`.
+        unsafe { word.cast::<Word>().as_ref() }
+    }
+
+    #[inline]
+    fn clear(&self, granule: u64, count: u64) {
+        assert!(count <= self.capacity() / 8, "not more than the ring");
+        // SAFETY: `at` gives an address inside `data` with `capacity` bytes behind it, and `count` granules are no more.
+        // Nobody else uses them (contract of the trait): they are free for the producer, as for a payload.
+        unsafe { self.at(granule.wrapping_mul(8)).as_ptr().write_bytes(0, count as usize * 8) };
+    }
 }
 
 impl Producer<Lent> {
+    /// Sends a copy of `payload`, if there is room: what loan, copy and send do in more steps. What was staged or lent is
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`LoanError`]; nothing is sent then.
+    #[inline(always)]
+    pub fn send_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
+        self.discard();
+        self.make_room(payload.len())?;
+        self.copy_in(payload);
+        self.commit(payload.len() as u32, kind);
+        Ok(())
+    }
+
+    /// Stages a copy of `payload`, if there is room. A loan is given back.
+    ///
+    /// # Errors
+    ///
+    /// [`LoanError`]; what was staged before stays.
+    #[inline(always)]
+    pub fn stage_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
+        self.abort();
+        self.make_room(payload.len())?;
+        self.copy_in(payload);
+        self.hold_back(payload.len() as u32, kind);
+        Ok(())
+    }
+
+    /// Writes a payload to where there was made room for it.
+    #[inline(always)]
+    fn copy_in(&mut self, payload: &[u8]) {
+        let (position, _) = self.loaned();
+        // SAFETY: `make_room(payload.len())` has found 8 + len + 8 <= capacity free bytes past the consumer's position, so
+        // the place lies inside the doubled data and nobody else reads or writes it until the header before it is
+        // stored (as in `payload_mut`). It does not overlap `payload`: nobody has a reference into it (contract of
+        // `Lent::new`, and `&mut self` ends those of this Producer).
+        unsafe {
+            self.mem()
+                .at(position.wrapping_add(8))
+                .as_ptr()
+                .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+    }
+
     /// The bytes of the current loan; empty if there is none.
     ///
     /// They hold whatever was there before: write all of them, or [`trim`](Producer::trim).
@@ -139,6 +212,21 @@ impl Consumer<Lent> {
                 self.mem().at(record.position.wrapping_add(8)).as_ptr(),
                 record.len as usize,
             )
+        }
+    }
+}
+
+impl Follower<Lent> {
+    /// Copies the payload of a record that was looked at into the beginning of `to`, as far as there is room; the copy
+    /// means nothing before [`accept`](Follower::accept). Word by word: the producer may be writing there.
+    #[inline]
+    pub fn copy(&self, record: Record, to: &mut [u8]) {
+        let (granule, _) = record.granules();
+        let len = to.len().min(record.len as usize);
+        for (granule, bytes) in (granule..).zip(to[..len].chunks_mut(8)) {
+            // Relaxed: ordered by the fence in `accept`.
+            let word = self.mem().data(granule).load(Ordering::Relaxed).to_ne_bytes();
+            bytes.copy_from_slice(&word[..bytes.len()]);
         }
     }
 }

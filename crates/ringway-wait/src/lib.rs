@@ -5,6 +5,7 @@
 //! caller says, by a closure, what it is waiting for.
 //!
 //! - [`Bell`]: the protocol, written down at the top of its module.
+//! - [`Lag`]: how a receiver that has caught up falls back.
 //! - [`Wait`]: how to wait.
 //! - [`Lent`]: the words as they lie in shared memory.
 //!
@@ -36,6 +37,7 @@ compile_error!("Ringway runs on Linux: it sleeps on futexes");
 mod bell;
 #[cfg(not(ringway_loom))]
 mod futex;
+mod lag;
 pub mod primitive;
 #[cfg(not(ringway_loom))]
 mod raw;
@@ -43,6 +45,7 @@ mod spinner;
 mod words;
 
 pub use bell::{Bell, Peer, has_left};
+pub use lag::Lag;
 #[cfg(not(ringway_loom))]
 pub use raw::{Lent, SideWords};
 pub use spinner::Wait;

@@ -167,6 +167,15 @@ pub(crate) fn spin_hint() {
     loom::thread::yield_now();
 }
 
+/// Stays away from shared memory for so many turns of a spin loop. No time passes in a model.
+#[inline]
+pub(crate) fn pause(turns: u32) {
+    #[cfg(not(ringway_loom))]
+    (0..turns).for_each(|_| core::hint::spin_loop());
+    #[cfg(ringway_loom)]
+    let _ = turns;
+}
+
 /// The processor this thread runs on, counted from 1; 0 if that cannot be told.
 #[inline]
 pub(crate) fn processor() -> u32 {

@@ -20,10 +20,19 @@ pub const FLAG_SLEEPLESS: u32 = 1;
 #[repr(C, align(128))]
 struct Line<T>(T);
 
+/// How far a side has come. Only the sender has more than a position; it writes them all at the same times, which are few.
+#[repr(C)]
+struct Way {
+    position: u64,
+    claim: u64,
+    oldest: u64,
+    sent: u64,
+}
+
 /// The words of one side, on a page of its own.
 #[repr(C, align(4096))]
 struct SidePage {
-    position: Line<u64>,
+    way: Line<Way>,
     asleep: Line<u32>,
     bell: Line<u32>,
     alive: Line<u32>,
@@ -42,6 +51,12 @@ struct Control {
 pub struct Offsets {
     /// `u64`: how far the side has come, in bytes since the ring's birth.
     pub position: usize,
+    /// `u64`, of the sender: up to where it may be writing.
+    pub claim: usize,
+    /// `u64`, of a sender that never waits: where the oldest record begins.
+    pub oldest: usize,
+    /// `u64`, of the sender: how many records it has sent.
+    pub sent: usize,
     /// `u32`: whether it sleeps or has retired.
     pub asleep: usize,
     /// `u32`: bumped when it has news for a sleeping peer, who sleeps on it.
@@ -66,7 +81,10 @@ impl Side {
             Side::Receiver => offset_of!(Control, consumer),
         };
         Offsets {
-            position: page + offset_of!(SidePage, position),
+            position: page + offset_of!(SidePage, way) + offset_of!(Way, position),
+            claim: page + offset_of!(SidePage, way) + offset_of!(Way, claim),
+            oldest: page + offset_of!(SidePage, way) + offset_of!(Way, oldest),
+            sent: page + offset_of!(SidePage, way) + offset_of!(Way, sent),
             asleep: page + offset_of!(SidePage, asleep),
             bell: page + offset_of!(SidePage, bell),
             alive: page + offset_of!(SidePage, alive),

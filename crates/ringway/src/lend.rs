@@ -12,7 +12,14 @@ use crate::{Side, layout::CONTROL_LEN};
 
 /// The ring, for the holder of a side.
 pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
-    let (producer, consumer) = (Side::Sender.offsets().position, Side::Receiver.offsets().position);
+    let (sender, receiver) = (Side::Sender.offsets(), Side::Receiver.offsets());
+    let controls = ringway_ring::Controls {
+        producer: word(segment, sender.position).cast(),
+        consumer: word(segment, receiver.position).cast(),
+        claim: word(segment, sender.claim).cast(),
+        oldest: word(segment, sender.oldest).cast(),
+        sent: word(segment, sender.sent).cast(),
+    };
     // SAFETY:
     // - the words are inside the control area and aligned (`word`), and used as atomic u64 by this crate only;
     // - `data` is page-aligned and shows the same `capacity` bytes twice (contract of `Segment::data`);
@@ -20,14 +27,7 @@ pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
     // - nobody else makes references into it: segments give out pointers only, and this module alone asks;
     // - at most one producer and one consumer at a time: the role locks (see `spsc::end`) hold between processes
     //   and within one. (`End::leave` makes a second consumer for one look, when it is alone; it writes nothing.)
-    unsafe {
-        ringway_ring::Lent::new(
-            word(segment, producer).cast(),
-            word(segment, consumer).cast(),
-            segment.data(),
-            segment.shape().capacity as usize,
-        )
-    }
+    unsafe { ringway_ring::Lent::new(controls, segment.data(), segment.shape().capacity as usize) }
 }
 
 /// The wait words, as `side` sees them.
@@ -59,7 +59,7 @@ pub(crate) fn alive(segment: &Segment, side: Side) -> &Flag {
     unsafe { word(segment, side.offsets().alive).cast().as_ref() }
 }
 
-/// Address of a word of the control area; words lie on lines of 128 bytes, so it is aligned.
+/// Address of a word of the control area; its offset is a multiple of the word's size, so it is aligned.
 ///
 /// # Panics
 ///

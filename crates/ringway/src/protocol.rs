@@ -17,6 +17,8 @@
 //!   millisecond after which a sender looks again (`Bell::wait_unfenced`).
 //! - *At leaving*, each side fences and looks.
 //!
+//! A receiver that finds the ring empty falls back a little before it looks again (see [`ringway_wait::Lag`]).
+//!
 //! A receiver that finds the ring empty fences before it sleeps, so both sides never sleep for good at once.
 //!
 //! # Leaving
@@ -31,7 +33,7 @@ use ringway_ring::{
     Corrupt, Mem,
     spsc::{Consumer, LoanError, Next, Producer, Record},
 };
-use ringway_wait::{Bell, Wait, Words};
+use ringway_wait::{Bell, Lag, Wait, Words};
 
 /// Why an outlet does not lend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +127,14 @@ impl<M: Mem, W: Words> Outlet<M, W> {
         lent.unwrap_or(Err(NoLoan::Full))
     }
 
+    /// Wakes the receiver if it sleeps, after something was published through [`ring_mut`](Self::ring_mut).
+    #[inline(always)]
+    pub fn notify(&mut self) {
+        if self.fences {
+            self.bell.notify();
+        }
+    }
+
     /// Sends the current loan, with what is staged, and wakes the receiver if it sleeps.
     #[inline(always)]
     pub fn send(&mut self, kind: u16) {
@@ -142,9 +152,7 @@ impl<M: Mem, W: Words> Outlet<M, W> {
     #[inline(always)]
     pub fn publish(&mut self) {
         self.ring.publish();
-        if self.fences {
-            self.bell.notify();
-        }
+        self.notify();
     }
 
     /// Tells the receiver that nothing more will come, and retires.
@@ -194,6 +202,10 @@ pub struct Inlet<M, W> {
     sleepers: bool,
     /// Position up to which a fenced look for a sleeping sender has been made.
     fenced: u64,
+    /// Records taken, put back or not, and how many of them when the ring was last found empty.
+    taken: u64,
+    caught_up: u64,
+    lag: Lag,
 }
 
 impl<M: Mem, W: Words> Inlet<M, W> {
@@ -208,7 +220,7 @@ impl<M: Mem, W: Words> Inlet<M, W> {
         let mut bell = Bell::attach(words, wait);
         // A predecessor may have died between a release and its look for a sleeper.
         bell.notify();
-        Ok(Self { ring, bell, sleepers, fenced })
+        Ok(Self { ring, bell, sleepers, fenced, taken: 0, caught_up: 0, lag: Lag::default() })
     }
 
     /// Takes the next record, if there is one now.
@@ -219,7 +231,10 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     #[inline(always)]
     pub fn try_take(&mut self) -> Result<Record, NoRecord> {
         match self.ring.advance() {
-            Next::Record(record) => Ok(record),
+            Next::Record(record) => {
+                self.taken += 1;
+                Ok(record)
+            }
             Next::Empty => {
                 self.look_for_sleeper();
                 Err(NoRecord::Empty)
@@ -236,6 +251,12 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     /// [`NoRecord`]; `Empty` if the deadline passed.
     #[inline(always)]
     pub fn take(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Record, NoRecord> {
+        match self.try_take() {
+            Err(NoRecord::Empty) => {}
+            done => return done,
+        }
+        self.lag.fall_back(self.taken - self.caught_up);
+        self.caught_up = self.taken;
         match self.try_take() {
             Err(NoRecord::Empty) => {}
             done => return done,

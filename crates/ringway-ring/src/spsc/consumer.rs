@@ -135,13 +135,22 @@ impl<M: Mem> Consumer<M> {
         self.mem.data(self.next.get() / GRANULE).load(Ordering::Relaxed) == Header::CLOSED
     }
 
-    /// Bytes, headers included, that were sent and not taken yet. It may be more by now.
+    /// Bytes, headers included, that were sent and not taken yet. It may be more by now. Walks along the records.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        // Relaxed: a hint. It may lag behind what was already taken: nothing is pending then.
-        let position = self.mem.position(Side::Producer).load(Ordering::Relaxed);
-        let pending = position.wrapping_sub(self.next.get());
-        if pending <= self.mem.capacity() { pending } else { 0 }
+        let next = self.next.get();
+        let mut end = next;
+        loop {
+            // Acquire: as in `advance`.
+            let word = self.mem.data(end / GRANULE).load(Ordering::Acquire);
+            let Header::Record { len, .. } = Header::decode(word) else { break };
+            let beyond = end.wrapping_add(record::size(len));
+            if beyond.wrapping_sub(self.released) >= self.most.get() {
+                break;
+            }
+            end = beyond;
+        }
+        end.wrapping_sub(next)
     }
 
     /// Whether a record was taken here and not released yet.

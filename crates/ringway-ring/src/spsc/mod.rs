@@ -87,13 +87,17 @@
 //! (Lee, Bu, Chandranmenon, IPDPS 2010).
 
 mod consumer;
+mod follower;
+mod keep;
 mod producer;
 mod record;
 
 pub use consumer::{Consumer, Next};
+pub use follower::{Follower, Look, Start};
 pub use producer::{LoanError, Producer};
 pub use record::Record;
 
+use keep::Keep;
 use record::{GRANULE, Header};
 
 /// The largest payload that a ring of this capacity (in bytes) can carry, in bytes.

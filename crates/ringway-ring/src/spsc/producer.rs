@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use super::{Header, max_payload, record, record::GRANULE};
+use super::{Header, Keep, max_payload, record, record::GRANULE};
 use crate::{
-    At, Corrupt, Mem, Side,
-    primitive::{Ordering, compiler_fence},
+    At, Corrupt, Mem, Progress, Side,
+    primitive::{Ordering, compiler_fence, fence},
 };
 
 /// Why there is no loan.
@@ -32,28 +32,42 @@ impl fmt::Display for LoanError {
 
 impl core::error::Error for LoanError {}
 
-/// How many lines of a long record are reached for ahead.
-const LINES: u64 = 4;
+/// Records of at most so many lines have the lines after them cleared, longer ones have them touched.
+const SHORT: u64 = 4;
+/// Lines that are cleared at once beyond the next record.
+const CLEARED: u64 = 4;
+/// Lines that are touched at the most.
+const TOUCHED: u64 = 16;
+/// Parts of the ring; so much is claimed at once.
+const PARTS: u64 = 16;
 
 /// The producer of a ring: see the [module](super) for the protocol.
 #[derive(Debug)]
 pub struct Producer<M> {
     mem: M,
-    /// End of what the consumer can see: the header there is 0. A multiple of 8.
-    published: u64,
-    /// Where the next record goes: `published` plus what is staged.
+    /// Where the next record goes. A multiple of 8. What the consumer can see ends `staged` before it; the header
+    /// there is 0.
     next: u64,
-    /// The consumer's position as last seen: `published - seen <= capacity`.
-    seen: u64,
-    /// `mem.capacity()`, or 0 once poisoned, so that every loan takes the slow way and finds out.
-    capacity: u64,
-    /// Header of the first staged record, which is held back.
+    /// All granules from `next` up to here are 0; of those inside the current loan it is what its owner makes of
+    /// them. `next + 8` at least, if nothing is staged.
+    cleared: u64,
+    /// All before this is free and claimed: `next <= limit <= claim`. `next` once poisoned, so that every loan takes the
+    /// slow way and finds out.
+    limit: u64,
+    /// Records published since the ring's birth.
+    sent: u64,
+    /// Bytes of staged records.
+    staged: u64,
+    /// How many they are.
+    held_back: u64,
+    /// Header of the first of them, which is not stored yet.
     first: u64,
     /// The current loan: bytes of payload, at `next`.
     loan: Option<u32>,
-    /// All granules from `next` up to here are 0; of those inside the current loan it is what its owner makes of
-    /// them. `next + 8` at least.
-    cleared: u64,
+    /// What the claim word says.
+    claim: u64,
+    /// What must not be overwritten.
+    keep: Keep,
     poison: Option<Corrupt>,
 }
 
@@ -67,13 +81,30 @@ impl<M: Mem> Producer<M> {
     ///
     /// If the chain of records or the consumer's position is not what a correct peer leaves.
     pub fn resume(mem: M) -> Result<Self, Corrupt> {
-        let capacity = mem.capacity();
         // Acquire: pairs with the Release in `Consumer::release`. What lies before was read to the end.
         let seen = mem.position(Side::Consumer).load(Ordering::Acquire);
-        if seen % GRANULE != 0 {
-            return Err(Corrupt { at: At::ConsumerPosition, found: seen });
+        Self::resume_from(mem, seen, Corrupt { at: At::ConsumerPosition, found: seen }, Keep::unread(seen))
+    }
+
+    /// [`resume`](Self::resume) for a ring whose producer never waits: what is oldest is overwritten, read or not. Its
+    /// messages are read by a [`Follower`](super::Follower).
+    ///
+    /// # Errors
+    ///
+    /// If the chain of records or the position of the oldest one is not what a correct producer leaves.
+    pub fn resume_overwriting(mem: M) -> Result<Self, Corrupt> {
+        // Relaxed: only producers write it; the caller's proof that the last one stopped carries the edge.
+        let oldest = mem.progress(Progress::Oldest).load(Ordering::Relaxed);
+        Self::resume_from(mem, oldest, Corrupt { at: At::Oldest, found: oldest }, Keep::newest(oldest))
+    }
+
+    /// `impossible`: what to say if `start` is no position.
+    fn resume_from(mem: M, start: u64, impossible: Corrupt, mut keep: Keep) -> Result<Self, Corrupt> {
+        if start % GRANULE != 0 {
+            return Err(impossible);
         }
-        let mut end = seen;
+        let capacity = mem.capacity();
+        let mut end = start;
         loop {
             // Relaxed: the predecessor's stores happen before our start; the caller's proof that it has
             // stopped carries the edge.
@@ -88,28 +119,35 @@ impl<M: Mem> Producer<M> {
                 Header::Record { len, .. } => {
                     let size = record::size(len);
                     // The end's 8 bytes must be in the ring, too.
-                    if end.wrapping_sub(seen) + size + GRANULE > capacity {
+                    if end.wrapping_sub(start) + size + GRANULE > capacity {
                         return Err(Corrupt { at: At::Header { position: end }, found: word });
                     }
                     end = end.wrapping_add(size);
+                    keep.passes(end, capacity / PARTS);
                 }
                 Header::Unknown => return Err(Corrupt { at: At::Header { position: end }, found: word }),
             }
         }
-        // Relaxed: a hint, see `publish`.
-        mem.position(Side::Producer).store(end, Ordering::Relaxed);
-        let cleared = end.wrapping_add(GRANULE);
-        Ok(Self {
+        // Relaxed: only producers write them; as above. A claim that no correct predecessor made is none.
+        let claim = mem.progress(Progress::Claim).load(Ordering::Relaxed);
+        let claim = if claim.wrapping_sub(end) <= capacity { claim } else { end };
+        let sent = mem.progress(Progress::Sent).load(Ordering::Relaxed);
+        let producer = Self {
             mem,
-            published: end,
             next: end,
-            seen,
-            capacity,
+            cleared: end.wrapping_add(GRANULE),
+            limit: end,
+            sent,
+            staged: 0,
+            held_back: 0,
             first: 0,
             loan: None,
-            cleared,
+            claim,
+            keep,
             poison: None,
-        })
+        };
+        producer.show();
+        Ok(producer)
     }
 
     /// Loans room for a payload of `len` bytes after what is staged, instead of any loan there was.
@@ -120,18 +158,87 @@ impl<M: Mem> Producer<M> {
     #[inline(always)]
     pub fn loan(&mut self, len: usize) -> Result<(), LoanError> {
         self.abort();
+        self.make_room(len)?;
+        self.loan = Some(len as u32);
+        Ok(())
+    }
+
+    /// Sees to it that a payload of `len` bytes can be written behind the header at `next`, and, unless that is staged,
+    /// that 0 follows it. There must be no loan.
+    #[inline(always)]
+    pub(crate) fn make_room(&mut self, len: usize) -> Result<(), LoanError> {
         if !self.fits(len) {
             self.refresh(len)?;
         }
-        let len = len as u32;
-        self.loan = Some(len);
-        let end = self.next.wrapping_add(record::size(len));
-        if end.wrapping_sub(self.next) >= self.cleared.wrapping_sub(self.next) {
+        let size = record::size(len as u32);
+        if self.staged == 0 && self.cleared.wrapping_sub(self.next) < size + GRANULE {
+            let end = self.next.wrapping_add(size);
             self.clear(end);
             self.cleared = end.wrapping_add(GRANULE);
         }
-        self.mem.writing(self.next / GRANULE + 1, record::size(len) / GRANULE - 1);
+        self.mem.writing(self.next / GRANULE + 1, size / GRANULE - 1);
         Ok(())
+    }
+
+    /// Whether record and reserved end are free as far as is known.
+    #[inline(always)]
+    fn fits(&self, len: usize) -> bool {
+        let Ok(len) = u32::try_from(len) else { return false };
+        record::size(len) + GRANULE <= self.limit.wrapping_sub(self.next)
+    }
+
+    /// Looks how far the consumer is, if that is in the way, and claims what will be written.
+    #[cold]
+    #[inline(never)]
+    fn refresh(&mut self, len: usize) -> Result<(), LoanError> {
+        if self.poison.is_some() {
+            return Err(LoanError::Corrupt);
+        }
+        let capacity = self.mem.capacity();
+        if len as u64 > max_payload(capacity) {
+            return Err(LoanError::TooLong);
+        }
+        self.show();
+        let need = record::size(len as u32) + GRANULE;
+        let free = match self.keep.free(&self.mem, self.next, self.staged, need) {
+            Ok(free) => free,
+            Err(found) => {
+                self.poison = Some(Corrupt { at: At::ConsumerPosition, found });
+                self.limit = self.next;
+                return Err(LoanError::Corrupt);
+            }
+        };
+        // Header stores of a lap ago come before plain stores to the same bytes: see "The races".
+        compiler_fence();
+        if free < need {
+            return Err(LoanError::Full);
+        }
+        if self.claim.wrapping_sub(self.next) < need {
+            self.claim(free.min(need + capacity / PARTS));
+        }
+        let claimed = self.claim.wrapping_sub(self.next);
+        self.limit = self.next.wrapping_add(claimed.min(free));
+        Ok(())
+    }
+
+    /// Says that `ahead` bytes from `next` on may be written from now on.
+    fn claim(&mut self, ahead: u64) {
+        self.claim = self.next.wrapping_add(ahead);
+        self.keep.claimed(&self.mem, self.next.wrapping_sub(self.staged), self.claim);
+        // Release: pairs with the Acquire fence in `Follower::behind`: who sees the claim sees the oldest record that it
+        // leaves.
+        self.mem.progress(Progress::Claim).store(self.claim, Ordering::Release);
+        // Pairs with the Acquire fence in `Follower::accept`: who has read anything that is stored from now on sees the
+        // claim.
+        fence(Ordering::Release);
+        compiler_fence();
+    }
+
+    /// Writes down how far this end has come.
+    fn show(&self) {
+        // Relaxed: hints for observers; nobody takes an edge from them.
+        self.mem.position(Side::Producer).store(self.next.wrapping_sub(self.staged), Ordering::Relaxed);
+        self.mem.progress(Progress::Sent).store(self.sent, Ordering::Relaxed);
     }
 
     /// Stores 0 where a header may go.
@@ -142,72 +249,44 @@ impl<M: Mem> Producer<M> {
         self.mem.data(position / GRANULE).store(Header::EMPTY, Ordering::Relaxed);
     }
 
-    /// Writes to the lines where the next record will go, if that is as large as the last, as far as they are free.
+    /// Writes to the lines where the next records will go, if they are as large as the last, as far as they are free.
     ///
     /// The consumer's core still has copies of them, from a lap ago or fetched on speculation, and has to give
-    /// them up before anything can be stored there. Done right after a publication, nobody waits for that; done
-    /// by the next record's own stores it would cost that one a transfer between the cores more.
+    /// them up before anything can be stored there. Done right after a publication nobody waits for that; done
+    /// by the next record's own stores it would cost that one a transfer between the cores more. Done for several
+    /// lines at once, the transfers overlap.
     ///
-    /// What is written is 0, so it can serve as the 0 that ends the chain. Where several records share a line the
-    /// whole next line is cleared, and most records then find theirs.
+    /// What is written is 0. After short records whole lines are cleared, so that the records to come find the 0 behind
+    /// them there, and need no store for it; after long ones a word a line is.
     #[inline(always)]
     fn reach_ahead(&mut self, last: u64) {
-        // Counted from `seen`, so that positions may wrap.
-        let next = self.next.wrapping_sub(self.seen);
-        let next_line = (self.next | (M::LINE - 1)).wrapping_add(1).wrapping_sub(self.seen);
-        if last <= M::LINE / 2 {
-            let end = (next_line + M::LINE).min(self.capacity);
-            let mut at = self.cleared.wrapping_sub(self.seen);
-            if at < end {
-                while at < end {
-                    self.clear(self.seen.wrapping_add(at));
-                    at += GRANULE;
-                }
-                self.cleared = self.seen.wrapping_add(at);
+        if self.cleared.wrapping_sub(self.next) < last + GRANULE {
+            self.clear_ahead(last);
+        }
+    }
+
+    #[inline(never)]
+    fn clear_ahead(&mut self, last: u64) {
+        let free = self.limit.wrapping_sub(self.next);
+        let line = |at: u64| (self.next.wrapping_add(at) & !(M::LINE - 1)).wrapping_sub(self.next);
+        if last <= SHORT * M::LINE {
+            let done = self.cleared.wrapping_sub(self.next);
+            let end = line(last + CLEARED * M::LINE).min(free);
+            if done < end {
+                self.mem.clear(self.cleared / GRANULE, (end - done) / GRANULE);
+                self.cleared = self.next.wrapping_add(end);
             }
         } else {
-            let end = (next + last.min(LINES * M::LINE) + GRANULE).min(self.capacity);
-            let mut at = next_line;
+            let end = last.min(TOUCHED * M::LINE).min(free);
+            let mut at = line(M::LINE);
             while at < end {
-                self.clear(self.seen.wrapping_add(at));
+                self.clear(self.next.wrapping_add(at));
                 at += M::LINE;
             }
         }
         // The next payload may come over these stores through the second image, where the compiler does not see that
         // it does: see "The races".
         compiler_fence();
-    }
-
-    /// Whether record and reserved end are free as far as is known.
-    #[inline(always)]
-    fn fits(&self, len: usize) -> bool {
-        let Ok(len) = u32::try_from(len) else { return false };
-        // `next - seen` is at most the largest capacity: no overflow.
-        self.next.wrapping_sub(self.seen) + record::size(len) + GRANULE <= self.capacity
-    }
-
-    /// Looks how far the consumer is.
-    #[cold]
-    #[inline(never)]
-    fn refresh(&mut self, len: usize) -> Result<(), LoanError> {
-        if self.poison.is_some() {
-            return Err(LoanError::Corrupt);
-        }
-        if len as u64 > max_payload(self.capacity) {
-            return Err(LoanError::TooLong);
-        }
-        // Acquire: pairs with the Release in `Consumer::release`; its reads come before our overwriting.
-        let found = self.mem.position(Side::Consumer).load(Ordering::Acquire);
-        let moved = found.wrapping_sub(self.seen);
-        if found % GRANULE != 0 || moved > self.published.wrapping_sub(self.seen) {
-            self.poison = Some(Corrupt { at: At::ConsumerPosition, found });
-            self.capacity = 0;
-            return Err(LoanError::Corrupt);
-        }
-        // Header stores of a lap ago come before plain stores to the same bytes: see "The races".
-        compiler_fence();
-        self.seen = found;
-        if self.fits(len) { Ok(()) } else { Err(LoanError::Full) }
     }
 
     /// What poisoned this end, if anything did.
@@ -234,10 +313,16 @@ impl<M: Mem> Producer<M> {
     #[inline(always)]
     pub fn abort(&mut self) {
         if self.loan.take().is_some() {
-            // Its plain stores come before header stores to the same bytes: see "The races".
-            compiler_fence();
-            self.cleared = self.next.wrapping_add(GRANULE);
+            self.nothing_is_clear();
         }
+    }
+
+    /// What lies behind `next` may hold plain stores.
+    fn nothing_is_clear(&mut self) {
+        // They come before header stores to the same bytes: see "The races".
+        compiler_fence();
+        // Behind staged records not even the first word is known to be 0.
+        self.cleared = if self.staged == 0 { self.next.wrapping_add(GRANULE) } else { self.next };
     }
 
     /// Sends the current loan, if there is one, and what was staged before.
@@ -247,36 +332,62 @@ impl<M: Mem> Producer<M> {
         self.publish();
     }
 
+    /// Sends a payload that was written where [`make_room`](Self::make_room) has made room; nothing may be staged.
+    #[inline(always)]
+    pub(crate) fn commit(&mut self, len: u32, kind: u16) {
+        self.mem.writing(self.next / GRANULE, 1);
+        // Release: pairs with the Acquire in `Consumer::advance`: payload and the 0 after it. This is the commit.
+        self.mem.data(self.next / GRANULE).store(Header::record(len, kind), Ordering::Release);
+        let size = record::size(len);
+        self.next = self.next.wrapping_add(size);
+        self.sent += 1;
+        self.reach_ahead(size);
+    }
+
     /// Puts the current loan, if there is one, behind what is staged; the consumer sees nothing of it before
     /// [`publish`](Self::publish).
     #[inline(always)]
     pub fn stage(&mut self, kind: u16) {
-        let Some(len) = self.loan.take() else { return };
+        if let Some(len) = self.loan.take() {
+            self.hold_back(len, kind);
+        }
+    }
+
+    /// Stages a payload that was written where [`make_room`](Self::make_room) has made room.
+    #[inline(always)]
+    pub(crate) fn hold_back(&mut self, len: u32, kind: u16) {
         let header = Header::record(len, kind);
-        if self.next == self.published {
+        if self.staged == 0 {
             self.first = header;
         } else {
             self.mem.writing(self.next / GRANULE, 1);
             // Relaxed: ordered by the Release of the first header in `publish`.
             self.mem.data(self.next / GRANULE).store(header, Ordering::Relaxed);
         }
-        self.next = self.next.wrapping_add(record::size(len));
+        let size = record::size(len);
+        self.next = self.next.wrapping_add(size);
+        self.staged += size;
+        self.held_back += 1;
     }
 
     /// Makes all that is staged visible at once.
     #[inline(always)]
     pub fn publish(&mut self) {
-        if self.next == self.published {
+        if self.staged == 0 {
             return;
         }
-        self.mem.writing(self.published / GRANULE, 1);
+        let from = self.next.wrapping_sub(self.staged);
+        if self.cleared.wrapping_sub(from) < self.staged + GRANULE {
+            self.clear(self.next);
+            self.cleared = self.next.wrapping_add(GRANULE);
+        }
+        self.mem.writing(from / GRANULE, 1);
         // Release: pairs with the Acquire in `Consumer::advance`: payload, later headers of a batch, and the 0 at
         // the end of it all. This is the commit.
-        self.mem.data(self.published / GRANULE).store(self.first, Ordering::Release);
-        let size = self.next.wrapping_sub(self.published);
-        self.published = self.next;
-        // Relaxed: a hint for observers; nobody takes an edge from it.
-        self.mem.position(Side::Producer).store(self.next, Ordering::Relaxed);
+        self.mem.data(from / GRANULE).store(self.first, Ordering::Release);
+        self.sent += self.held_back;
+        let size = self.staged;
+        (self.staged, self.held_back) = (0, 0);
         self.reach_ahead(size);
     }
 
@@ -284,11 +395,13 @@ impl<M: Mem> Producer<M> {
     #[inline]
     pub fn discard(&mut self) {
         self.abort();
-        if self.next != self.published {
-            self.next = self.published;
-            // As in `abort`.
-            compiler_fence();
-            self.cleared = self.next.wrapping_add(GRANULE);
+        if self.staged != 0 {
+            self.next = self.next.wrapping_sub(self.staged);
+            (self.staged, self.held_back) = (0, 0);
+            self.nothing_is_clear();
+            if self.poison.is_some() {
+                self.limit = self.next;
+            }
         }
     }
 
@@ -304,8 +417,9 @@ impl<M: Mem> Producer<M> {
         if let Some(corrupt) = self.poison {
             return Err(corrupt);
         }
+        self.show();
         // Release: pairs with the Acquire in `Consumer::advance`: closed is seen after all that was sent.
-        self.mem.data(self.published / GRANULE).store(Header::CLOSED, Ordering::Release);
+        self.mem.data(self.next / GRANULE).store(Header::CLOSED, Ordering::Release);
         Ok(())
     }
 
@@ -314,8 +428,22 @@ impl<M: Mem> Producer<M> {
     pub fn pending(&self) -> u64 {
         // Relaxed: a hint; a position that is not possible counts as nothing pending.
         let position = self.mem.position(Side::Consumer).load(Ordering::Relaxed);
-        let pending = self.published.wrapping_sub(position);
+        let pending = self.position().wrapping_sub(position);
         if pending <= self.mem.capacity() { pending } else { 0 }
+    }
+
+    /// How far this end has come, in bytes since the ring's birth, headers included.
+    #[inline]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.next.wrapping_sub(self.staged)
+    }
+
+    /// Records published since the ring's birth, as far as its producers lived to tell.
+    #[inline]
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The memory.

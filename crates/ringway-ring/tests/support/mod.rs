@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use ringway_ring::{Mem, Side, primitive::Word};
+use ringway_ring::{Mem, Progress, Side, primitive::Word};
 
 /// The memory of one ring.
 #[derive(Debug, Clone)]
-pub(crate) struct Table(Rc<(Vec<Word>, [Word; 2])>);
+pub(crate) struct Table(Rc<(Vec<Word>, [Word; 5])>);
 
 impl Table {
     pub(crate) fn new(capacity: u64) -> Self {
         let words = (0..capacity / 8).map(|_| Word::new(0)).collect();
-        Self(Rc::new((words, [Word::new(0), Word::new(0)])))
+        Self(Rc::new((words, [0; 5].map(Word::new))))
     }
 }
 
@@ -26,5 +26,9 @@ impl Mem for Table {
 
     fn position(&self, side: Side) -> &Word {
         &self.0.1[side as usize]
+    }
+
+    fn progress(&self, of: Progress) -> &Word {
+        &self.0.1[2 + of as usize]
     }
 }

@@ -151,15 +151,19 @@ impl Sender {
     /// # assert_eq!(&rx.recv()?[..], b"hello");
     /// # Ok::<(), ringway::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
-        // The way out of a loan that needs no waiting is worth keeping straight: lengths that the compiler knows
-        // stay known.
-        if self.outlet().try_loan(message.len()).is_ok() {
-            self.outlet.ring_mut().payload_mut().copy_from_slice(message);
-            self.outlet.send(0);
+        // The way that needs no waiting is worth keeping straight: lengths that the compiler knows stay known.
+        if !self.outlet.receiver_left() && self.outlet.ring_mut().send_copy(message, 0).is_ok() {
+            self.outlet.notify();
             return Ok(());
         }
+        self.send_slow(message)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slow(&mut self, message: &[u8]) -> Result<(), SendError> {
         self.loan(message.len()).map(|loan| loan.fill(message))
     }
 
@@ -423,8 +427,18 @@ impl SendBatch<'_> {
     ///
     /// [`TrySendError`]; what was added before stays. A batch never waits for room, for the receiver cannot make
     /// any by receiving what it does not see: on `Full`, send the batch and start another.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, message: &[u8]) -> Result<(), TrySendError> {
+        if !self.outlet.receiver_left() && self.outlet.ring_mut().stage_copy(message, 0).is_ok() {
+            self.count += 1;
+            return Ok(());
+        }
+        self.push_slow(message)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_slow(&mut self, message: &[u8]) -> Result<(), TrySendError> {
         self.push_with(message.len(), |bytes| bytes.copy_from_slice(message))
     }
 
