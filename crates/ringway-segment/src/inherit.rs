@@ -36,7 +36,7 @@ impl Offer {
     /// ```
     /// use ringway_segment::{Offer, Shape};
     ///
-    /// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 })?;
+    /// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
     /// let mut child = std::process::Command::new("true");
     /// offer.give_to(&mut child, "ORDERS")?; // in the child: Offer::from_env("ORDERS")
     /// assert!(child.status()?.success());
@@ -133,8 +133,14 @@ mod tests {
 
     #[test]
     fn a_key_that_is_no_variable_is_refused_at_both_ends() {
-        let offer =
-            Offer::create(&crate::Shape { kind: 0, flags: 0, control_len: 4096, capacity: 1 << 16 }).unwrap();
+        let offer = Offer::create(&crate::Shape {
+            kind: 0,
+            flags: 0,
+            control_len: 4096,
+            capacity: 1 << 16,
+            detail: 0,
+        })
+        .unwrap();
         for key in ["", "a=b", "a b", "ü", "a\0"] {
             let given = offer.give_to(&mut Command::new("true"), key);
             assert_eq!(given.unwrap_err().kind(), io::ErrorKind::InvalidInput);

@@ -14,7 +14,7 @@
 //! use ringway_segment::{Offer, Role, Shape};
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //!
-//! let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 })?;
+//! let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
 //! let (here, there) = (offer.attach()?, offer.attach()?);
 //! here.claim(Role::FIRST)?;
 //!
@@ -31,7 +31,7 @@
 //!
 //! | at | bytes | what |
 //! |---|---|---|
-//! | 0 | 4096 | header: magic `RINGWAY\0`, layout version, byte order, kind, flags, control length, data offset, capacity, total; the rest zero |
+//! | 0 | 4096 | header: magic `RINGWAY\0`, layout version, byte order, kind, flags, control length, data offset, capacity, total, detail; the rest zero |
 //! | 4096 | `control_len` | control area |
 //! | `data_offset` | `capacity` | data, at the next page |
 //!

@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn touching_each_page_works_where_populating_does_not() {
         let geometry =
-            Geometry::of(Shape { kind: 0, flags: 0, control_len: 4096, capacity: 1 << 17 }).unwrap();
+            Geometry::of(Shape { kind: 0, flags: 0, control_len: 4096, capacity: 1 << 17, detail: 0 })
+                .unwrap();
         let file = File::from(sys::memfd(c"ringway-test").unwrap());
         file.set_len(geometry.total).unwrap();
         let mapping = Mapping::new(&file, &geometry, &Origin::Memfd).unwrap();

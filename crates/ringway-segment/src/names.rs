@@ -56,7 +56,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 ///
 /// let names = Names::new();
 /// let name = format!("prices-{}", std::process::id());
-/// let shape = Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 };
+/// let shape = Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 };
 /// let (ours, created) = names.open_or_create(&name, &shape, |_| {})?;
 /// let (theirs, created_again) = names.open_or_create(&name, &shape, |_| {})?;
 /// assert!(created && !created_again);

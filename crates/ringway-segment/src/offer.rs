@@ -31,7 +31,7 @@ use crate::sys;
 /// ```
 /// use ringway_segment::{Offer, Shape};
 ///
-/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 })?;
+/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
 /// let received = Offer::from_fd(std::os::fd::AsFd::as_fd(&offer).try_clone_to_owned()?)?;
 /// assert_eq!(received.shape(), offer.shape());
 /// let segment = received.attach()?;

@@ -56,7 +56,7 @@ use crate::sys;
 /// ```
 /// use ringway_segment::{Offer, Role, Shape};
 ///
-/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 })?;
+/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
 /// let (here, there) = (offer.attach()?, offer.attach()?);
 /// here.claim(Role::FIRST)?;
 /// assert!(there.claim(Role::FIRST).is_err());

@@ -14,7 +14,7 @@ const MOST: u64 = 1 << 40;
 /// ```
 /// use ringway_segment::Shape;
 ///
-/// let shape = Shape { kind: 1, flags: 0, control_len: 8192, capacity: 1 << 16 };
+/// let shape = Shape { kind: 1, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 };
 /// assert!(shape.total()? >= 4096 + 8192 + 65536);
 /// assert!(Shape { capacity: 1000, ..shape }.total().is_err());
 /// # Ok::<(), ringway_segment::Misfit>(())
@@ -29,6 +29,8 @@ pub struct Shape {
     pub control_len: u64,
     /// Bytes of data: a power of two, at least one page, at most 2^40.
     pub capacity: u64,
+    /// The caller's own number; kept, not interpreted.
+    pub detail: u64,
 }
 
 impl Shape {
@@ -102,7 +104,7 @@ impl Geometry {
 mod tests {
     use super::*;
 
-    const SOUND: Shape = Shape { kind: 7, flags: 0, control_len: 8192, capacity: 1 << 16 };
+    const SOUND: Shape = Shape { kind: 7, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 };
 
     #[test]
     fn data_follows_the_control_area_at_the_next_page() {

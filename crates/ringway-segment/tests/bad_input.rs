@@ -235,7 +235,7 @@ fn sealed_memory_with_a_bad_header_or_size_is_refused() {
     let good = common::header_of(&Offer::create(&shape()).unwrap());
     let open = |len, header: &[u8]| Offer::from_fd(common::memory(len, all, header)).unwrap_err();
     assert!(matches!(open(100, &good), OpenError::NotRingway { .. }));
-    assert!(matches!(open(total(), &[0; 56]), OpenError::NotRingway { .. }));
+    assert!(matches!(open(total(), &[0; 64]), OpenError::NotRingway { .. }));
     assert!(matches!(open(total() - 4096, &good), OpenError::Truncated { .. }));
     assert!(matches!(open(total() + 4096, &good), OpenError::Oversized { .. }));
 }

@@ -23,7 +23,7 @@ const STUCK: u32 = 60;
 pub(crate) const KIND: u32 = 7;
 
 pub(crate) fn shape() -> Shape {
-    Shape { kind: KIND, flags: 0, control_len: 8192, capacity: 1 << 16 }
+    Shape { kind: KIND, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 }
 }
 
 /// A directory in memory that is gone after the test.
@@ -192,8 +192,8 @@ pub(crate) fn memory(len: u64, seals: i32, header: &[u8]) -> OwnedFd {
 }
 
 /// The header's bytes.
-pub(crate) fn header_of(offer: &Offer) -> [u8; 56] {
-    let mut bytes = [0; 56];
+pub(crate) fn header_of(offer: &Offer) -> [u8; 64] {
+    let mut bytes = [0; 64];
     let file = File::from(offer.as_fd().try_clone_to_owned().unwrap());
     file.read_exact_at(&mut bytes, 0).unwrap();
     bytes
