@@ -38,6 +38,11 @@ impl Descriptor {
         sys::try_lock(self.file(), role.index(), Hold::Alone)
     }
 
+    /// Whether another open file description has a role.
+    pub(crate) fn is_role_held(&self, role: Role) -> io::Result<bool> {
+        sys::is_locked(self.file(), role.index())
+    }
+
     /// Says that somebody is here, `false` if somebody wants to be the only one.
     pub(crate) fn try_join(&self) -> io::Result<bool> {
         sys::try_lock(self.file(), PRESENCE, Hold::Shared)

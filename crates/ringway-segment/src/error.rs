@@ -288,7 +288,7 @@ impl fmt::Display for OpenError {
             }
             OpenError::NotPermitted { path } => write!(
                 f,
-                "{}: not permitted to open it for reading and writing; run as its owner or have its mode changed",
+                "{}: not permitted to open it; run as its owner or have its mode changed",
                 path.display()
             ),
             OpenError::NotRegular { path, found } => {

@@ -8,6 +8,7 @@
 //!   a named segment ([`Names`]) loses its name when the last one leaves in order ([`Segment::leave`]);
 //! - **roles are exclusive and end with their holder** ([`Segment::claim`]), which the kernel sees to, also after
 //!   SIGKILL and in spite of `fork`;
+//! - **anybody with permission can look** ([`View`]) without taking part;
 //! - **what comes from outside is checked** — seals, size, header — on a private copy before any of it is mapped.
 //!
 //! ```
@@ -63,6 +64,7 @@ mod role;
 mod segment;
 mod shape;
 mod sys;
+mod view;
 
 pub use error::{ClaimError, CreateError, Error, InvalidName, OpenError, OsFault};
 pub use header::LAYOUT_VERSION;
@@ -73,3 +75,4 @@ pub use origin::Origin;
 pub use role::Role;
 pub use segment::Segment;
 pub use shape::{Misfit, Shape};
+pub use view::View;

@@ -44,6 +44,15 @@ use crate::sys;
 /// microsecond each. Bringing in all of it would double the cost of opening for memory that is hardly ever touched.
 const EAGER_SECOND: u64 = 64 << 10;
 
+/// What a process may do with the memory it maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    /// The file is open for reading and writing.
+    ReadAndWrite,
+    /// The file is open for reading.
+    Read,
+}
+
 /// A mapped segment. Invariant: `memory` is `data_offset + 2 * capacity` bytes long, as in the picture above.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -54,30 +63,38 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Maps a file whose size has been checked to be `geometry.total`, and brings its pages in.
     pub(crate) fn new(file: &File, geometry: &Geometry, at: &Origin) -> Result<Mapping, Refusal> {
-        let mapped = geometry.mapped();
-        let fault = |step| {
-            move |source: io::Error| match source.raw_os_error() {
-                Some(libc::ENOMEM) => Refusal::Short(limits::address_space(mapped, at)),
-                _ => Refusal::Os(OsFault::new(at, step, source)),
-            }
-        };
-        let len = to_usize(mapped);
+        let mapping = Mapping::bare(file, geometry, at, Rights::ReadAndWrite)?;
+        let eager = to_usize(geometry.total + geometry.shape.capacity.min(EAGER_SECOND));
+        mapping.populate(eager).map_err(fault(geometry, at, "bring its pages in"))?;
+        Ok(mapping)
+    }
+
+    /// Maps such a file for reading only. Its pages come in when they are looked at.
+    pub(crate) fn view(file: &File, geometry: &Geometry, at: &Origin) -> Result<Mapping, Refusal> {
+        Mapping::bare(file, geometry, at, Rights::Read)
+    }
+
+    fn bare(file: &File, geometry: &Geometry, at: &Origin, rights: Rights) -> Result<Mapping, Refusal> {
+        let len = to_usize(geometry.mapped());
         let data_offset = to_usize(geometry.data_offset);
         let mut step = "map it";
         // Three system calls, and no allocation.
         let memory = Private::make(|| {
             // Longer than the file: the rest is only the place where the second image goes, and is never touched.
-            let raw = MmapOptions::new().len(len).map_raw(file)?;
+            let mut options = MmapOptions::new();
+            let raw = match rights {
+                Rights::ReadAndWrite => options.len(len).map_raw(file),
+                Rights::Read => options.len(len).map_raw_read_only(file),
+            }?;
             step = "map its data a second time";
-            map_second_image(&raw, file, geometry)?;
+            map_second_image(&raw, file, geometry, rights)?;
             step = "keep the mapping from forked children";
             raw.advise(Advice::DontFork)?;
             Ok(raw)
         });
-        let mapping = Mapping { memory: memory.map_err(fault(step))?, data_offset };
-        mapping.memory.get().advise(Advice::DontDump).map_err(fault("keep the mapping out of core dumps"))?;
-        let eager = to_usize(geometry.total + geometry.shape.capacity.min(EAGER_SECOND));
-        mapping.populate(eager).map_err(fault("bring its pages in"))?;
+        let mapping = Mapping { memory: memory.map_err(fault(geometry, at, step))?, data_offset };
+        let hidden = mapping.memory.get().advise(Advice::DontDump);
+        hidden.map_err(fault(geometry, at, "keep the mapping out of core dumps"))?;
         Ok(mapping)
     }
 
@@ -121,14 +138,25 @@ impl Mapping {
     }
 }
 
+fn fault(geometry: &Geometry, at: &Origin, step: &'static str) -> impl FnOnce(io::Error) -> Refusal {
+    move |source| match source.raw_os_error() {
+        Some(libc::ENOMEM) => Refusal::Short(limits::address_space(geometry.mapped(), at)),
+        _ => Refusal::Os(OsFault::new(at, step, source)),
+    }
+}
+
 /// Puts the data a second time at the end of `raw`, which is `data_offset + 2 * capacity` bytes long.
-fn map_second_image(raw: &MmapRaw, file: &File, geometry: &Geometry) -> io::Result<()> {
+fn map_second_image(raw: &MmapRaw, file: &File, geometry: &Geometry, rights: Rights) -> io::Result<()> {
     let capacity = to_usize(geometry.shape.capacity);
     let place = to_usize(geometry.total);
     if place.checked_add(capacity) != Some(raw.len()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let offset = libc::off_t::try_from(geometry.data_offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let protection = match rights {
+        Rights::ReadAndWrite => libc::PROT_READ | libc::PROT_WRITE,
+        Rights::Read => libc::PROT_READ,
+    };
     // SAFETY:
     // - `MAP_FIXED` replaces what is mapped at `place .. place + capacity`. That is the last part of our own
     //   mapping, as just checked, and nobody has a pointer into it yet: `raw` was made a moment ago.
@@ -141,7 +169,7 @@ fn map_second_image(raw: &MmapRaw, file: &File, geometry: &Geometry) -> io::Resu
         libc::mmap(
             raw.as_mut_ptr().add(place).cast(),
             capacity,
-            libc::PROT_READ | libc::PROT_WRITE,
+            protection,
             libc::MAP_SHARED | libc::MAP_FIXED,
             file.as_raw_fd(),
             offset,

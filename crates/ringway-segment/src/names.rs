@@ -17,10 +17,12 @@
 //!
 //! Who may write the file can also truncate it, and then touching the memory raises SIGBUS: a file cannot be
 //! sealed, a memfd can. Names are for peers of one user, files are made readable and writable by their owner only,
-//! and a file of another user is not opened, unless that is root.
+//! and a file of another user is not opened, unless that is root. Who only looks (`Names::observe`) writes nothing
+//! and trusts nothing, so there the owner does not matter; SIGBUS may end the one who looks at a file that is being
+//! truncated all the same.
 
 use std::ffi::CString;
-use std::fs::{self, File, FileType, Permissions};
+use std::fs::{self, File, FileType, Metadata, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -35,6 +37,7 @@ use crate::origin::Origin;
 use crate::segment::Segment;
 use crate::shape::{Geometry, Shape};
 use crate::sys;
+use crate::view::View;
 
 /// What the files of segments begin with.
 const PREFIX: &str = "ringway.";
@@ -165,6 +168,41 @@ impl Names {
             patience.again(&place.path)?;
         }
     }
+
+    /// Looks at the segment of this name without taking part in it: whose it is does not matter, if it may be read.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] if there is none; any other if what is there is not a segment that can be read.
+    pub fn observe(&self, name: &str) -> Result<View, OpenError> {
+        Place::new(self.path_of(name).map_err(OpenError::InvalidName)?)?.observe()
+    }
+
+    /// The names that segments have here, each with its file, in order. What else is in the directory is passed
+    /// over; whether a file holds a segment is not asked.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self) -> Result<Vec<(String, PathBuf)>, OsFault> {
+        let at = Origin::Named(self.dir.clone());
+        let fault = |source| OsFault::new(&at, "list the names in it", source);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let file = entry.file_name();
+            let Some(name) = file.to_str().and_then(|file| file.strip_prefix(PREFIX)) else { continue };
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => {
+                    names.extend(self.path_of(name).ok().map(|path| (name.to_owned(), path)))
+                }
+                Ok(_) => {}
+                // Removed since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(fault(error)),
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
 }
 
 /// Removes the name if it still means this file. The caller is alone with the file, so nobody who keeps to the
@@ -211,8 +249,8 @@ impl Place {
 
     /// `None` if the name has come to mean another file meanwhile.
     fn open(&self, kind: Option<u32>) -> Result<Option<Segment>, OpenError> {
-        let descriptor = self.open_file()?;
-        self.check_file(descriptor.file())?;
+        let descriptor = self.open_file(libc::O_RDWR)?;
+        self.check_owner(&self.check_file(descriptor.file())?)?;
         self.join(&descriptor)?;
         if !means(&self.path, descriptor.file()).map_err(self.fault("look at its name"))? {
             return Ok(None);
@@ -224,9 +262,16 @@ impl Place {
         Ok(Some(Segment::map(descriptor, geometry, &self.origin)?))
     }
 
-    fn open_file(&self) -> Result<Descriptor, OpenError> {
+    fn observe(&self) -> Result<View, OpenError> {
+        let descriptor = self.open_file(libc::O_RDONLY)?;
+        self.check_file(descriptor.file())?;
+        let geometry = inspect::content(descriptor.file(), &self.origin)?;
+        Ok(View::map(descriptor, geometry, &self.origin)?)
+    }
+
+    fn open_file(&self, access: libc::c_int) -> Result<Descriptor, OpenError> {
         // Whatever it is: not through a link, without waiting, and not as a terminal of ours.
-        let flags = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let flags = access | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         Descriptor::open(|| sys::open(&self.c_path, flags, 0)).map_err(|source| {
             let path = self.path.clone();
             match source.raw_os_error() {
@@ -240,12 +285,17 @@ impl Place {
         })
     }
 
-    fn check_file(&self, file: &File) -> Result<(), OpenError> {
+    fn check_file(&self, file: &File) -> Result<Metadata, OpenError> {
         let found = file.metadata().map_err(self.fault("look at it"))?;
-        let path = self.path.clone();
         if !found.is_file() {
-            return Err(OpenError::NotRegular { path, found: describe(found.file_type()) });
+            let (path, found) = (self.path.clone(), describe(found.file_type()));
+            return Err(OpenError::NotRegular { path, found });
         }
+        Ok(found)
+    }
+
+    fn check_owner(&self, found: &Metadata) -> Result<(), OpenError> {
+        let path = self.path.clone();
         let ours = sys::effective_user();
         if found.uid() != ours && found.uid() != 0 {
             return Err(OpenError::Owner { path, found: found.uid(), ours });

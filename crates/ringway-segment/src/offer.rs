@@ -21,6 +21,7 @@ use crate::origin::Origin;
 use crate::segment::Segment;
 use crate::shape::{Geometry, Shape};
 use crate::sys;
+use crate::view::View;
 
 /// A segment in memory without a name, not attached: to be attached here, or handed to another process.
 ///
@@ -95,6 +96,17 @@ impl Offer {
         let descriptor = Descriptor::open(|| sys::open(&path, libc::O_RDWR, 0))
             .map_err(|source| OsFault::new(&Origin::Memfd, "open it through /proc", source))?;
         Ok(Segment::map(descriptor, self.geometry, &Origin::Memfd)?)
+    }
+
+    /// Looks at the segment without taking part in it.
+    ///
+    /// # Errors
+    /// As [`attach`](Offer::attach).
+    pub fn observe(&self) -> Result<View, OpenError> {
+        let path = proc_path(&self.file);
+        let descriptor = Descriptor::open(|| sys::open(&path, libc::O_RDONLY, 0))
+            .map_err(|source| OsFault::new(&Origin::Memfd, "open it through /proc", source))?;
+        Ok(View::map(descriptor, self.geometry, &Origin::Memfd)?)
     }
 }
 

@@ -166,6 +166,15 @@ pub(crate) fn try_lock(fd: impl AsFd, byte: u8, hold: Hold) -> io::Result<bool> 
     }
 }
 
+/// Whether somebody else's lock on a byte forbids to lock it. Needs no more than a descriptor for reading.
+pub(crate) fn is_locked(fd: impl AsFd, byte: u8) -> io::Result<bool> {
+    let mut request = lock_of(libc::F_WRLCK, byte.into(), 1);
+    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads and
+    // writes.
+    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut request) })?;
+    Ok(request.l_type != libc::F_UNLCK as libc::c_short)
+}
+
 /// Gives one byte back.
 pub(crate) fn unlock(fd: impl AsFd, byte: u8) -> io::Result<()> {
     set_lock(fd, libc::F_UNLCK, byte.into(), 1)
@@ -177,17 +186,21 @@ pub(crate) fn unlock_all(fd: impl AsFd) -> io::Result<()> {
 }
 
 fn set_lock(fd: impl AsFd, kind: libc::c_int, start: libc::off_t, len: libc::off_t) -> io::Result<()> {
-    let request = libc::flock {
+    let request = lock_of(kind, start, len);
+    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads.
+    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const request) })?;
+    Ok(())
+}
+
+fn lock_of(kind: libc::c_int, start: libc::off_t, len: libc::off_t) -> libc::flock {
+    libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: start,
         l_len: len,
         // Demanded for locks of open file descriptions.
         l_pid: 0,
-    };
-    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads.
-    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const request) })?;
-    Ok(())
+    }
 }
 
 /// Another descriptor of the same open file, closed on exec, above those of standard input and output.
