@@ -58,11 +58,16 @@ pub(crate) fn encode(geometry: &Geometry) -> Bytes {
     put(offset_of!(Layout, kind), &geometry.shape.kind.to_ne_bytes());
     put(offset_of!(Layout, flags), &geometry.shape.flags.to_ne_bytes());
     put(offset_of!(Layout, control_len), &geometry.shape.control_len.to_ne_bytes());
-    put(offset_of!(Layout, data_offset), &geometry.data_offset.to_ne_bytes());
+    put(offset_of!(Layout, data_offset), &recorded_offset(geometry).to_ne_bytes());
     put(offset_of!(Layout, capacity), &geometry.shape.capacity.to_ne_bytes());
     put(offset_of!(Layout, total), &geometry.total.to_ne_bytes());
     put(offset_of!(Layout, detail), &geometry.shape.detail.to_ne_bytes());
     bytes
+}
+
+/// Where the data starts in the header's file; 0 if it is in a file of its own.
+fn recorded_offset(geometry: &Geometry) -> u64 {
+    if geometry.apart { 0 } else { geometry.data_offset }
 }
 
 /// Checks a header from the outside in: whose it is, how its numbers are written, which layout they belong to,
@@ -80,7 +85,9 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Geometry, HeaderFault> {
     if found != LAYOUT_VERSION {
         return Err(HeaderFault::LayoutVersion(found));
     }
-    let geometry = Geometry::of(Shape {
+    let data_offset = long(bytes, offset_of!(Layout, data_offset));
+    let follow = if data_offset == 0 { Geometry::apart } else { Geometry::of };
+    let geometry = follow(Shape {
         kind: word(bytes, offset_of!(Layout, kind)),
         flags: word(bytes, offset_of!(Layout, flags)),
         control_len: long(bytes, offset_of!(Layout, control_len)),
@@ -88,8 +95,7 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Geometry, HeaderFault> {
         detail: long(bytes, offset_of!(Layout, detail)),
     })
     .map_err(HeaderFault::Geometry)?;
-    let data_offset = long(bytes, offset_of!(Layout, data_offset));
-    if data_offset != geometry.data_offset {
+    if data_offset != recorded_offset(&geometry) {
         return Err(HeaderFault::inconsistent("data_offset", data_offset, geometry.data_offset));
     }
     let total = long(bytes, offset_of!(Layout, total));
@@ -148,6 +154,13 @@ mod tests {
     #[test]
     fn a_header_reads_back_as_it_was_written() {
         assert_eq!(decode(&encode(&geometry())), Ok(geometry()));
+    }
+
+    #[test]
+    fn data_in_a_file_of_its_own_reads_back_too() {
+        let apart = Geometry::apart(geometry().shape).unwrap();
+        assert_eq!(decode(&encode(&apart)), Ok(apart));
+        assert_eq!(apart.total + apart.shape.capacity, geometry().total);
     }
 
     #[test]

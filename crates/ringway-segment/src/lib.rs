@@ -47,32 +47,46 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("Ringway needs Linux on a 64-bit machine");
 
+mod backend;
 mod cgroup;
 mod descriptor;
 mod error;
 mod fork;
+mod fresh;
 mod header;
+mod huge;
 mod inherit;
 mod inspect;
+mod lent;
 mod limits;
 mod map;
+mod memory;
 mod names;
 mod offer;
 mod origin;
+mod place;
 mod primitive;
 mod role;
 mod segment;
 mod shape;
+#[cfg(feature = "shared_memory")]
+mod shm;
 mod sys;
 mod view;
 
+pub use backend::Backend;
 pub use error::{ClaimError, CreateError, Error, InvalidName, OpenError, OsFault};
 pub use header::LAYOUT_VERSION;
+pub use lent::Lent;
 pub use limits::{Limit, Shortage};
+pub use memory::{Memory, NoHugePages, Pages};
 pub use names::Names;
 pub use offer::Offer;
 pub use origin::Origin;
+pub use place::Place;
 pub use role::Role;
 pub use segment::Segment;
 pub use shape::{Misfit, Shape};
+#[cfg(feature = "shared_memory")]
+pub use shm::SharedMemory;
 pub use view::View;

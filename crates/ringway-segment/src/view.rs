@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use crate::descriptor::Descriptor;
 use crate::error::{OsFault, Refusal};
+use crate::huge::Data;
 use crate::map::Mapping;
 use crate::origin::Origin;
 use crate::role::Role;
@@ -38,6 +39,7 @@ pub struct View {
     mapping: Mapping,
     /// Bears no locks; it is asked for those of others.
     descriptor: Descriptor,
+    data: Option<Data>,
     /// From a private copy of the header, checked.
     geometry: Geometry,
     origin: Origin,
@@ -45,9 +47,14 @@ pub struct View {
 
 impl View {
     /// Maps a file that is open for reading and whose content has been checked.
-    pub(crate) fn map(descriptor: Descriptor, geometry: Geometry, origin: &Origin) -> Result<View, Refusal> {
-        let mapping = Mapping::view(descriptor.file(), &geometry, origin)?;
-        Ok(View { mapping, descriptor, geometry, origin: origin.clone() })
+    pub(crate) fn map(
+        descriptor: Descriptor,
+        data: Option<Data>,
+        geometry: Geometry,
+        origin: &Origin,
+    ) -> Result<View, Refusal> {
+        let mapping = Mapping::view(descriptor.file(), data.as_ref(), &geometry, origin)?;
+        Ok(View { mapping, descriptor, data, geometry, origin: origin.clone() })
     }
 
     /// What the segment is made of, as found when it was opened; nothing that others write later changes it.
@@ -84,7 +91,7 @@ impl View {
     /// Bytes of the segment: header, control area, padding and data.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.geometry.total
+        self.geometry.size()
     }
 
     /// Bytes of memory, or of storage, that the segment takes at present: its size, or about that, unless somebody
@@ -93,8 +100,12 @@ impl View {
     /// # Errors
     /// The kernel does not tell, or this is a forked child's copy of its parent's view.
     pub fn allocated(&self) -> Result<u64, OsFault> {
-        // The kernel counts in blocks of 512 bytes, whatever the file system's are.
-        self.ask("look at it", |descriptor| Ok(descriptor.file().metadata()?.blocks().saturating_mul(512)))
+        self.ask("look at it", |descriptor| {
+            let data =
+                self.data.as_ref().map_or(Ok(0), |data| data.file().metadata().map(|data| data.blocks()))?;
+            // The kernel counts in blocks of 512 bytes, whatever the file system's are.
+            Ok((descriptor.file().metadata()?.blocks() + data).saturating_mul(512))
+        })
     }
 
     fn ask<T>(
@@ -117,7 +128,7 @@ impl View {
         &self.origin
     }
 
-    /// The path of a named segment, `None` for a memfd.
+    /// The path of a segment in a file, `None` for any other.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.origin.path()

@@ -82,7 +82,7 @@ fn each_number_of_the_header_that_does_not_fit_is_named() {
         (40, "capacity", 0),
         (40, "capacity", 65537),
         (40, "capacity", 1 << 63),
-        (32, "data_offset", 0),
+        (32, "data_offset", 4096),
         (32, "data_offset", u64::MAX),
         (48, "total", 0),
         (48, "total", u64::MAX),
