@@ -177,7 +177,8 @@ fn unlocked() -> Option<u64> {
     /// `CAP_IPC_LOCK`: exempt.
     const EXEMPT: u64 = 1 << 14;
     let limit = sys::locked_limit()?;
-    let status = read("/proc/self/status").unwrap_or_default();
+    // Of this thread: capabilities are a thread's.
+    let status = read("/proc/thread-self/status").unwrap_or_default();
     let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let capabilities = capabilities.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     if capabilities.is_some_and(|found| found & EXEMPT != 0) {

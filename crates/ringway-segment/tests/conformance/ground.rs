@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr::NonNull;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::MmapRaw;
 use ringway_segment::{
     Backend, Error, Lent, Memory, Names, Offer, OpenError, Place, Segment, Shape, SharedMemory,
 };
@@ -202,23 +202,12 @@ pub(crate) struct Borrowed {
 
 impl Borrowed {
     fn map(path: PathBuf, directory: Option<TempDir>) -> Borrowed {
-        let shape = common::shape();
-        let (total, capacity) = (shape.total().unwrap() as usize, shape.capacity as usize);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        file.set_len(total as u64).unwrap();
-        let memory = MmapOptions::new().len(total + capacity).map_raw(&file).unwrap();
-        let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
-        // SAFETY: replaces the last `capacity` bytes of our own mapping, to which nobody has a pointer yet.
-        let image = unsafe {
-            let place = memory.as_mut_ptr().add(total).cast();
-            libc::mmap(place, capacity, rights, flags, file.as_raw_fd(), (total - capacity) as i64)
-        };
-        assert_ne!(image, libc::MAP_FAILED);
-        memory.advise(Advice::DontFork).unwrap();
+        let memory = common::mapped_twice(&file, &common::shape());
         let base = NonNull::new(memory.as_mut_ptr()).unwrap();
         // SAFETY: laid out as demanded for this shape, mapped until this is dropped, which the tests do last, and
         // used through Ringway and by atomics only; forked children of the tests do not touch it.
-        let lent = unsafe { Lent::new(base, total + capacity, file.into()) };
+        let lent = unsafe { Lent::new(base, memory.len(), file.into()) };
         Borrowed { lent, _memory: memory, path, directory }
     }
 }

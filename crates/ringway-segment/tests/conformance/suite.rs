@@ -37,6 +37,7 @@ macro_rules! conformance {
                 the_last_one_out_leaves_nothing,
                 who_is_killed_leaves_nothing_beside_the_segment,
                 a_forked_child_has_no_part_in_it,
+                a_child_forked_while_it_is_made_makes_nothing,
                 running_out_is_an_error_with_figures,
                 it_can_be_opened_lazily_and_locked,
                 huge_pages_that_cannot_be_had_are_told);
@@ -398,6 +399,34 @@ pub(crate) fn a_forked_child_has_no_part_in_it<G: Ground>(_child: &str) {
     let other = ground.open(None).expect("the child has removed nothing");
     assert!(matches!(other.claim(Role::FIRST), Err(ClaimError::Held { .. })), "the role is the parent's");
     other.claim(Role::SECOND).unwrap();
+}
+
+pub(crate) fn a_child_forked_while_it_is_made_makes_nothing<G: Ground>(_child: &str) {
+    if !G::CREATES {
+        return;
+    }
+    let ground = G::new();
+    let mut child = -1;
+    let made = ground.backend().open_or_create(&shape(), &Memory::new(), &mut |_| {
+        // SAFETY: the child is a copy of this thread alone and takes no lock that another thread may hold, but for
+        // the C library's, which it mends.
+        child = unsafe { libc::fork() };
+        if child == 0 {
+            watchdog();
+        } else {
+            let mut status = -1;
+            // SAFETY: waits for the child just made; the pointer is to a local.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0);
+        }
+    });
+    if child == 0 {
+        // SAFETY: ends the child at once, without running anything of the parent's.
+        unsafe { libc::_exit(i32::from(made.is_ok())) };
+    }
+    let (segment, created) = made.expect("the child has taken nothing away");
+    assert!(created);
+    assert_eq!(ground.open(None).unwrap().shape(), segment.shape());
 }
 
 pub(crate) fn running_out_is_an_error_with_figures<G: Ground>(_child: &str) {
