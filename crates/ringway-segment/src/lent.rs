@@ -1,15 +1,16 @@
 //! Memory that the caller has mapped, wherever it comes from: a device, a hypervisor's window, another library.
 //!
-//! Nothing is known of it but its address and its length. So there is no file to read a header from, no size to look up and no name to
-//! link when all is done; and no kernel object that could bear locks: the caller lends a descriptor for those.
+//! Nothing is known of it but its address and its length. So there is no file to read a header from, no size to look
+//! up and no name to link when all is done; and no kernel object that could bear locks: the caller lends a descriptor
+//! for those.
 //!
 //! # The protocol
 //!
 //! Whoever makes a segment here, or looks whether there is one, holds one byte of the lock file alone (`MAKING`). The
 //! maker 1. finds the first word of the memory, the header's magic, 0: there is none; 2. sets everything to 0; 3.
-//! writes the header but for its first word; 4. lets its caller fill the rest; 5. writes the first word; 6. gives the byte
-//! back. If it is killed the kernel gives the byte back for it. Before step 5 the memory then still holds no segment, and the next one
-//! begins anew; after it the segment is whole.
+//! writes the header but for its first word; 4. lets its caller fill the rest; 5. writes the first word; 6. gives the
+//! byte back. If it is killed the kernel gives the byte back for it. Before step 5 the memory then still holds no
+//! segment, and the next one begins anew; after it the segment is whole.
 //!
 //! Who opens copies the header word by word, by atomic loads, and checks the copy.
 #![allow(unsafe_code)]
@@ -95,9 +96,9 @@ impl Lent {
     /// `len` is [`Shape::total`] and [`Shape::capacity`] together. If its first 8 bytes are 0, there is no segment in
     /// it yet, and whoever makes one sets all of it to 0.
     ///
-    /// `locks` is any file that can be opened again for reading and writing through its path in `/proc` (a regular file, a memfd): the same for all
-    /// who share the memory, and for no other memory. It is locked, never read nor written. It may be the file that
-    /// the memory is of.
+    /// `locks` is any file that can be opened again for reading and writing through its path in `/proc` (a regular
+    /// file, a memfd): the same for all who share the memory, and for no other memory. It is locked, never read nor
+    /// written. It may be the file that the memory is of.
     ///
     /// # Safety
     /// - `base` is aligned to a page, and from there on `len` bytes can be read and written.

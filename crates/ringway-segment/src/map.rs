@@ -6,9 +6,9 @@
 //!          0        4096            data_offset           data_offset + 2 * capacity
 //! ```
 //!
-//! A record that begins near the end of the data goes on in its second image, so it is contiguous wherever it
-//! begins. Where the data is in a file of its own (`huge.rs`) memory looks the same, and begins where the data comes to lie at a
-//! multiple of that file's pages.
+//! A record that begins near the end of the data goes on in its second image, so it is contiguous wherever it begins.
+//! Where the data is in a file of its own (`huge.rs`) memory looks the same, and begins where the data comes to lie
+//! at a multiple of that file's pages.
 //!
 //! # The rules of this room
 //!
@@ -20,9 +20,9 @@
 //!
 //! # Threads
 //!
-//! `MmapRaw` is `Send` and `Sync`: it gives out addresses and dereferences nothing, and so is an address that was lent. The rest
-//! of a `Mapping` are numbers. So it is `Send` and `Sync`, and so is a `Segment`: what threads do with the pointers is
-//! unsafe code of theirs.
+//! `MmapRaw` is `Send` and `Sync`: it gives out addresses and dereferences nothing, and so is an address that was
+//! lent. The rest of a `Mapping` are numbers. So it is `Send` and `Sync`, and so is a `Segment`: what threads do with
+//! the pointers is unsafe code of theirs.
 #![allow(unsafe_code)]
 
 use std::fs::File;

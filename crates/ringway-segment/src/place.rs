@@ -15,10 +15,10 @@
 //!
 //! # Trust
 //!
-//! Who may write the file can also truncate it, and then touching the memory raises SIGBUS: a file cannot be
-//! sealed, a memfd can. Files are for peers of one user: they are made readable and writable by their owner only,
-//! and a file of another user is not opened, unless that is root, or the caller says by a mode that it shares with others.
-//! Who only looks (`observe`) writes nothing and trusts nothing, so there the owner does not matter; SIGBUS may end the
+//! Who may write the file can also truncate it, and then touching the memory raises SIGBUS: a file cannot be sealed,
+//! a memfd can. Files are for peers of one user: they are made readable and writable by their owner only, and a file
+//! of another user is not opened, unless that is root, or the caller says by a mode that it shares with others. Who
+//! only looks (`observe`) writes nothing and trusts nothing, so there the owner does not matter; SIGBUS may end the
 //! one who looks at a file that is being truncated all the same.
 
 use std::ffi::CString;
@@ -52,10 +52,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A path at which a segment lives, or will: a name ([`Names::at`](crate::Names::at)), or a file of the caller's
 /// choice.
 ///
-/// The file system may be any on which a file can be reserved, linked and mapped: tmpfs, ext4, xfs, btrfs. On a disk the
-/// kernel writes back what is sent, in its own time, which costs; a segment is no way to keep data. A mount of huge
-/// pages cannot hold one ([`Memory::huge_pages`] is how to have those). Whoever may write the file can truncate it, and
-/// then touching the memory raises SIGBUS; memory without a name ([`Offer`](crate::Offer)) is sealed against that.
+/// The file system may be any on which a file can be reserved, linked and mapped: tmpfs, ext4, xfs, btrfs. On a disk
+/// the kernel writes back what is sent, in its own time, which costs; a segment is no way to keep data. A mount of
+/// huge pages cannot hold one ([`Memory::huge_pages`] is how to have those). Whoever may write the file can truncate
+/// it, and then touching the memory raises SIGBUS; memory without a name ([`Offer`](crate::Offer)) is sealed against
+/// that.
 ///
 /// ```
 /// use ringway_segment::{Backend, Memory, Place, Shape};
