@@ -105,15 +105,19 @@ impl AsFd for Data {
 
 /// Bytes that the pool of the default size has left: free and promised to nobody, or to be had beyond its size.
 fn free(memory: &str, page: u64) -> Option<u64> {
+    let beyond = read("/proc/sys/vm/nr_overcommit_hugepages").and_then(|text| text.trim().parse().ok());
+    left(memory, beyond.unwrap_or_default(), page)
+}
+
+/// The same where the pool may grow by so many pages beyond its size.
+fn left(memory: &str, beyond: u64, page: u64) -> Option<u64> {
     let pages = |key| {
         let rest = memory.lines().find_map(|line| line.strip_prefix(key))?;
         rest.trim().parse::<u64>().ok()
     };
-    let beyond =
-        read("/proc/sys/vm/nr_overcommit_hugepages").and_then(|text| text.trim().parse::<u64>().ok());
-    let beyond = beyond.unwrap_or_default().saturating_sub(pages("HugePages_Surp:").unwrap_or_default());
-    let left = pages("HugePages_Free:")?.saturating_sub(pages("HugePages_Rsvd:").unwrap_or_default());
-    left.saturating_add(beyond).checked_mul(page)
+    let beyond = beyond.saturating_sub(pages("HugePages_Surp:").unwrap_or_default());
+    let free = pages("HugePages_Free:")?.saturating_sub(pages("HugePages_Rsvd:").unwrap_or_default());
+    free.saturating_add(beyond).checked_mul(page)
 }
 
 #[cfg(test)]
@@ -121,10 +125,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_promised_is_not_free() {
+    fn what_is_promised_is_not_free_and_the_pool_may_grow() {
         let text = "HugePages_Total:      10\nHugePages_Free:        5\nHugePages_Rsvd:        2\n\
-                    HugePages_Surp:        0\nHugepagesize:       2048 kB\n";
-        assert!(free(text, 2 << 20).unwrap() >= 3 * (2 << 20));
-        assert_eq!(free("MemFree: 1 kB\n", 2 << 20), None);
+                    HugePages_Surp:        1\nHugepagesize:       2048 kB\n";
+        assert_eq!(left(text, 0, 100), Some(300));
+        assert_eq!(left(text, 5, 100), Some(700));
+        assert_eq!(left("MemFree: 1 kB\n", 5, 100), None);
     }
 }

@@ -136,7 +136,8 @@ pub(crate) fn mount(fd: impl AsFd) -> io::Result<Mount> {
     // A tmpfs without a limit has no number of blocks.
     let free = (found.f_blocks != 0)
         .then(|| found.f_bavail.saturating_mul(u64::try_from(found.f_bsize).unwrap_or_default()));
-    let huge_page = (found.f_type == libc::HUGETLBFS_MAGIC).then(|| found.f_bsize.unsigned_abs());
+    let huge_page =
+        (found.f_type == libc::HUGETLBFS_MAGIC).then(|| u64::try_from(found.f_bsize).unwrap_or_default());
     Ok(Mount { free, in_memory: found.f_type == libc::TMPFS_MAGIC, huge_page })
 }
 

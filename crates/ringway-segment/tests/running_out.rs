@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Running, is_child, names, program, say, shape};
-use ringway_segment::{CreateError, Error, Limit, Names, Offer, OpenError, Shape, Shortage};
+use ringway_segment::{
+    Backend, CreateError, Error, Limit, Memory, Names, Offer, OpenError, Shape, SharedMemory, Shortage,
+};
 
 const HUGE: u64 = 1 << 40;
 
@@ -71,6 +73,13 @@ fn child_with_a_file_size_limit() {
                 (shortage.asked, shortage.available, shortage.limit),
                 (total, Some(1 << 20), Limit::FileSize)
             );
+        }
+        let object = SharedMemory::new(&format!("ringway-test-{}", std::process::id())).unwrap();
+        match object.open_or_create(&large(1 << 20), &Memory::new(), &mut |_| {}) {
+            Err(Error::Create(CreateError::OutOfMemory(shortage))) => {
+                assert_eq!(shortage.limit, Limit::FileSize)
+            }
+            other => panic!("{other:?}"),
         }
         Offer::create(&large(1 << 19)).unwrap().attach().unwrap();
         names.open_or_create("x", &large(1 << 19), |_| {}).unwrap();

@@ -29,6 +29,7 @@ macro_rules! conformance {
                 who_comes_second_joins_the_first,
                 either_side_may_come_first,
                 nobody_sees_one_that_is_not_filled,
+                of_two_that_make_it_at_once_one_does,
                 a_creator_killed_at_any_moment_leaves_nothing_or_a_whole_one,
                 roles_are_exclusive_across_processes_and_free_after_a_kill,
                 another_kind_is_refused,
@@ -242,6 +243,38 @@ pub(crate) fn nobody_sees_one_that_is_not_filled<G: Ground>(child: &str) {
         segment.leave(|_| true);
     }
     other.finish();
+}
+
+pub(crate) fn of_two_that_make_it_at_once_one_does<G: Ground>(_child: &str) {
+    if !G::CREATES {
+        return;
+    }
+    let ground = G::new();
+    let shared = Shared(&ground);
+    std::thread::scope(|scope| {
+        let mut other = None;
+        let (ours, created) = open_or_create(&ground, |segment| {
+            other.get_or_insert_with(|| {
+                let other = scope.spawn(|| {
+                    let made = open_or_create(shared.get(), fill);
+                    assert_whole(&made.0);
+                    made
+                });
+                // It is done by then, or waits until we are.
+                for _ in 0..50 {
+                    if !other.is_finished() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                other
+            });
+            fill(segment);
+        });
+        let (theirs, created_there) = other.unwrap().join().unwrap();
+        assert_ne!(created, created_there);
+        word(&ours, 0).store(5, SeqCst);
+        assert_eq!(word(&theirs, 0).load(SeqCst), 5);
+    });
 }
 
 /// A ground that threads share.
