@@ -32,13 +32,13 @@ pub(crate) struct Fresh {
 }
 
 /// A new file in the directory of a site.
-pub(crate) fn file(site: &Site, _total: u64) -> Result<Option<Fresh>, CreateError> {
+pub(crate) fn file(site: &Site) -> Result<Fresh, CreateError> {
     let directory = place::c_string(site.directory()).map_err(site.fault("use this directory"))?;
     let flags = libc::O_RDWR | libc::O_TMPFILE;
     match Descriptor::open(|| sys::open(&directory, flags, MODE)) {
-        Ok(descriptor) => Ok(Some(Fresh { descriptor, temporary: None })),
+        Ok(descriptor) => Ok(Fresh { descriptor, temporary: None }),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
-            with_temporary_name(site).map(Some)
+            with_temporary_name(site)
         }
         Err(source) => Err(site.barred("create it", source)),
     }

@@ -58,6 +58,10 @@ impl Memory {
     /// Whether a new segment's data is to lie in huge pages of the host's default size; default `false`. Only an
     /// [`Offer`](crate::Offer) can have that, and only if the pool (`vm.nr_hugepages`) has them free. Otherwise
     /// ordinary pages are taken, and `pages` of the offer and the segment says so and why.
+    ///
+    /// A peer can give pages back to the pool (`FALLOC_FL_PUNCH_HOLE`), as no seal forbids. Whoever joins later takes
+    /// them again, or gets an error; but for who is there already, touching them raises SIGBUS if others have taken
+    /// them meanwhile.
     pub const fn huge_pages(mut self, huge_pages: bool) -> Memory {
         self.huge_pages = huge_pages;
         self

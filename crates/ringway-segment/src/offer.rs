@@ -105,7 +105,8 @@ impl Offer {
         Offer::from_fds(fd, None)
     }
 
-    /// The same for an offer whose data may be in a descriptor of its own: the sender's [`Offer::data_fd`].
+    /// The same for an offer whose data may be in a descriptor of its own: the sender's [`Offer::data_fd`]. One that
+    /// the offer has no use for is closed.
     ///
     /// # Errors
     /// As [`from_fd`](Offer::from_fd); [`OpenError::DataMissing`] if there should be `data` and is none.

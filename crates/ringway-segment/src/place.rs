@@ -108,7 +108,9 @@ impl Backend for Place {
         memory: &Memory,
         fill: &mut dyn FnMut(&Segment),
     ) -> Result<(Segment, bool), Error> {
-        Site::new(&self.path).map_err(CreateError::Os)?.open_or_create(shape, memory, fill, fresh::file)
+        Site::new(&self.path)
+            .map_err(CreateError::Os)?
+            .open_or_create(shape, memory, fill, |site, _| fresh::file(site).map(Some))
     }
 
     fn open(&self, kind: Option<u32>, memory: &Memory) -> Result<Segment, OpenError> {
@@ -157,7 +159,7 @@ impl Site {
         move |source| OsFault::new(&self.origin, step, source)
     }
 
-    /// `make` gives the new file, if one is needed; `None` if it was taken for a leftover.
+    /// `make` gives the new file, of so many bytes, if one is needed; `None` if it was taken for a leftover.
     pub(crate) fn open_or_create(
         &self,
         shape: &Shape,

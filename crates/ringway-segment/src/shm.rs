@@ -70,7 +70,7 @@ impl SharedMemory {
         }
     }
 
-    /// The file that the object is.
+    /// The file that the object is. To look at it without taking part: [`Place::observe`](crate::Place::observe).
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

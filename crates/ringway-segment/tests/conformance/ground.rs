@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::common;
 
 /// A place of one kind, with nothing in it at first.
-pub(crate) trait Ground: Sized {
+pub(crate) trait Ground: Sized + Sync {
     /// Whether `open_or_create` makes a segment where there is none.
     const CREATES: bool = true;
     /// Whether what forked children find in the place of the memory is up to the backend.
@@ -195,7 +195,7 @@ impl Ground for OnDisk {
 pub(crate) struct Borrowed {
     /// Before the memory: segments must go first, and they do, being the tests' own.
     lent: Lent,
-    _memory: MmapRaw,
+    memory: MmapRaw,
     path: PathBuf,
     directory: Option<TempDir>,
 }
@@ -208,7 +208,7 @@ impl Borrowed {
         // SAFETY: laid out as demanded for this shape, mapped until this is dropped, which the tests do last, and
         // used through Ringway and by atomics only; forked children of the tests do not touch it.
         let lent = unsafe { Lent::new(base, memory.len(), file.into()) };
-        Borrowed { lent, _memory: memory, path, directory }
+        Borrowed { lent, memory, path, directory }
     }
 }
 
@@ -238,9 +238,9 @@ impl Ground for Borrowed {
 
     /// The memory cannot become shorter under its owner: so less of it is lent.
     fn open_cut_off(&self) -> OpenError {
-        let base = NonNull::new(self._memory.as_mut_ptr()).unwrap();
+        let base = NonNull::new(self.memory.as_mut_ptr()).unwrap();
         // SAFETY: as in `map`; it is refused before anything behind the header is touched.
-        let less = unsafe { Lent::new(base, self._memory.len() - 4096, self.file().into()) };
+        let less = unsafe { Lent::new(base, self.memory.len() - 4096, self.file().into()) };
         less.open(None, &Memory::new()).unwrap_err()
     }
 
@@ -251,7 +251,7 @@ impl Ground for Borrowed {
     }
 }
 
-/// An object of the crate `shared_memory`.
+/// An object of the crate `sharedmemory`.
 pub(crate) struct Object {
     object: SharedMemory,
     owned: bool,

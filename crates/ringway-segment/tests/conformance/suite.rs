@@ -216,12 +216,11 @@ pub(crate) fn nobody_sees_one_that_is_not_filled<G: Ground>(child: &str) {
     const ROUNDS: usize = 100;
     let ground = G::new();
     let barrier = Barrier::new(THREADS);
-    let backend = Shared(&ground);
     std::thread::scope(|scope| {
         let race = || {
             for round in 0..ROUNDS {
                 barrier.wait();
-                let (segment, _) = open_or_create(backend.get(), fill);
+                let (segment, _) = open_or_create(&ground, fill);
                 assert_whole(&segment);
                 word(&segment, 0).fetch_add(1, SeqCst);
                 barrier.wait();
@@ -250,13 +249,12 @@ pub(crate) fn of_two_that_make_it_at_once_one_does<G: Ground>(_child: &str) {
         return;
     }
     let ground = G::new();
-    let shared = Shared(&ground);
     std::thread::scope(|scope| {
         let mut other = None;
         let (ours, created) = open_or_create(&ground, |segment| {
             other.get_or_insert_with(|| {
                 let other = scope.spawn(|| {
-                    let made = open_or_create(shared.get(), fill);
+                    let made = open_or_create(&ground, fill);
                     assert_whole(&made.0);
                     made
                 });
@@ -275,18 +273,6 @@ pub(crate) fn of_two_that_make_it_at_once_one_does<G: Ground>(_child: &str) {
         word(&ours, 0).store(5, SeqCst);
         assert_eq!(word(&theirs, 0).load(SeqCst), 5);
     });
-}
-
-/// A ground that threads share.
-struct Shared<'a, G>(&'a G);
-
-// SAFETY: the grounds are immutable after they are made, and their backends are files, descriptors and addresses.
-unsafe impl<G> Sync for Shared<'_, G> {}
-
-impl<G> Shared<'_, G> {
-    fn get(&self) -> &G {
-        self.0
-    }
 }
 
 pub(crate) fn a_creator_killed_at_any_moment_leaves_nothing_or_a_whole_one<G: Ground>(child: &str) {
