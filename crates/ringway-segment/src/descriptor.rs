@@ -9,6 +9,8 @@ use crate::sys::{self, Hold};
 /// The byte that everybody attached to a named segment holds shared, and who removes it alone. The roles' bytes
 /// lie below.
 const PRESENCE: u8 = Role::COUNT;
+/// The byte that is held alone by who makes a segment in lent memory, or looks whether there is one.
+const MAKING: u8 = Role::COUNT + 1;
 
 /// A descriptor with an open file description of its own, which bears locks.
 ///
@@ -38,6 +40,11 @@ impl Descriptor {
         sys::try_lock(self.file(), role.index(), Hold::Alone)
     }
 
+    /// Whether another open file description has a role.
+    pub(crate) fn is_role_held(&self, role: Role) -> io::Result<bool> {
+        sys::is_locked(self.file(), role.index())
+    }
+
     /// Says that somebody is here, `false` if somebody wants to be the only one.
     pub(crate) fn try_join(&self) -> io::Result<bool> {
         sys::try_lock(self.file(), PRESENCE, Hold::Shared)
@@ -46,6 +53,16 @@ impl Descriptor {
     /// Takes back that somebody is here.
     pub(crate) fn part(&self) -> io::Result<()> {
         sys::unlock(self.file(), PRESENCE)
+    }
+
+    /// Says that nobody else may make or look for a segment here, `false` if somebody does.
+    pub(crate) fn try_make(&self) -> io::Result<bool> {
+        sys::try_lock(self.file(), MAKING, Hold::Alone)
+    }
+
+    /// Takes that back.
+    pub(crate) fn made(&self) -> io::Result<()> {
+        sys::unlock(self.file(), MAKING)
     }
 
     /// Says that nobody else may be here, `false` if somebody is.

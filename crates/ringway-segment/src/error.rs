@@ -87,6 +87,11 @@ pub enum OpenError {
         /// What is wrong with them.
         why: &'static str,
     },
+    /// The segment's data is in a second descriptor, and that is not here.
+    DataMissing {
+        /// What was opened.
+        at: Origin,
+    },
     /// The content is not a segment.
     NotRingway {
         /// What was opened.
@@ -288,7 +293,7 @@ impl fmt::Display for OpenError {
             }
             OpenError::NotPermitted { path } => write!(
                 f,
-                "{}: not permitted to open it for reading and writing; run as its owner or have its mode changed",
+                "{}: not permitted to open it; run as its owner or have its mode changed",
                 path.display()
             ),
             OpenError::NotRegular { path, found } => {
@@ -326,6 +331,11 @@ impl fmt::Display for OpenError {
             OpenError::Seals { found, why } => {
                 write!(f, "the memfd has seals {found:#x}: {why}; do not accept memory from this sender")
             }
+            OpenError::DataMissing { at } => write!(
+                f,
+                "{at}: its data is in huge pages, in a second descriptor, which is not here; pass \
+                 `Offer::data_fd` beside the offer, and take both with `Offer::from_fds`"
+            ),
             OpenError::NotRingway { at, why } => {
                 write!(f, "{at}: not a Ringway segment: {why}; remove it or choose another name")
             }

@@ -224,6 +224,11 @@ impl<T: Keepable> Drop for Private<T> {
     }
 }
 
+/// Which process this is, counted in forks.
+pub(crate) fn generation() -> u64 {
+    REGISTRY.generation.get()
+}
+
 fn install() -> io::Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
     // SAFETY: the three are `extern "C"` functions of this crate that take nothing, do not unwind and stay where

@@ -10,7 +10,7 @@ use crate::error::HeaderFault;
 use crate::shape::{Geometry, HEADER_PAGE, Shape};
 
 /// The version of the layout that this crate writes and reads.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
@@ -27,6 +27,7 @@ struct Layout {
     data_offset: u64,
     capacity: u64,
     total: u64,
+    detail: u64,
 }
 
 /// Bytes of the header that have a meaning.
@@ -41,7 +42,8 @@ const _: () = assert!(offset_of!(Layout, control_len) == 24);
 const _: () = assert!(offset_of!(Layout, data_offset) == 32);
 const _: () = assert!(offset_of!(Layout, capacity) == 40);
 const _: () = assert!(offset_of!(Layout, total) == 48);
-const _: () = assert!(HEADER_LEN == 56 && HEADER_LEN as u64 <= HEADER_PAGE);
+const _: () = assert!(offset_of!(Layout, detail) == 56);
+const _: () = assert!(HEADER_LEN == 64 && HEADER_LEN as u64 <= HEADER_PAGE);
 
 /// A private copy of a header's bytes.
 pub(crate) type Bytes = [u8; HEADER_LEN];
@@ -56,10 +58,16 @@ pub(crate) fn encode(geometry: &Geometry) -> Bytes {
     put(offset_of!(Layout, kind), &geometry.shape.kind.to_ne_bytes());
     put(offset_of!(Layout, flags), &geometry.shape.flags.to_ne_bytes());
     put(offset_of!(Layout, control_len), &geometry.shape.control_len.to_ne_bytes());
-    put(offset_of!(Layout, data_offset), &geometry.data_offset.to_ne_bytes());
+    put(offset_of!(Layout, data_offset), &recorded_offset(geometry).to_ne_bytes());
     put(offset_of!(Layout, capacity), &geometry.shape.capacity.to_ne_bytes());
     put(offset_of!(Layout, total), &geometry.total.to_ne_bytes());
+    put(offset_of!(Layout, detail), &geometry.shape.detail.to_ne_bytes());
     bytes
+}
+
+/// Where the data starts in the header's file; 0 if it is in a file of its own.
+fn recorded_offset(geometry: &Geometry) -> u64 {
+    if geometry.apart { 0 } else { geometry.data_offset }
 }
 
 /// Checks a header from the outside in: whose it is, how its numbers are written, which layout they belong to,
@@ -77,15 +85,17 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Geometry, HeaderFault> {
     if found != LAYOUT_VERSION {
         return Err(HeaderFault::LayoutVersion(found));
     }
-    let geometry = Geometry::of(Shape {
+    let data_offset = long(bytes, offset_of!(Layout, data_offset));
+    let follow = if data_offset == 0 { Geometry::apart } else { Geometry::of };
+    let geometry = follow(Shape {
         kind: word(bytes, offset_of!(Layout, kind)),
         flags: word(bytes, offset_of!(Layout, flags)),
         control_len: long(bytes, offset_of!(Layout, control_len)),
         capacity: long(bytes, offset_of!(Layout, capacity)),
+        detail: long(bytes, offset_of!(Layout, detail)),
     })
     .map_err(HeaderFault::Geometry)?;
-    let data_offset = long(bytes, offset_of!(Layout, data_offset));
-    if data_offset != geometry.data_offset {
+    if data_offset != recorded_offset(&geometry) {
         return Err(HeaderFault::inconsistent("data_offset", data_offset, geometry.data_offset));
     }
     let total = long(bytes, offset_of!(Layout, total));
@@ -112,7 +122,14 @@ mod tests {
     use super::*;
 
     fn geometry() -> Geometry {
-        Geometry::of(Shape { kind: 0x0a0b_0c0d, flags: 0x55, control_len: 8192, capacity: 1 << 20 }).unwrap()
+        Geometry::of(Shape {
+            kind: 0x0a0b_0c0d,
+            flags: 0x55,
+            control_len: 8192,
+            capacity: 1 << 20,
+            detail: 0x0102_0304_0506_0708,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -122,7 +139,7 @@ mod tests {
         let total = geometry().total.to_le_bytes();
         let mut golden = Vec::new();
         golden.extend_from_slice(b"RINGWAY\0");
-        golden.extend_from_slice(&[1, 0, 0, 0]);
+        golden.extend_from_slice(&[2, 0, 0, 0]);
         golden.extend_from_slice(&[4, 3, 2, 1]);
         golden.extend_from_slice(&[0x0d, 0x0c, 0x0b, 0x0a]);
         golden.extend_from_slice(&[0x55, 0, 0, 0]);
@@ -130,6 +147,7 @@ mod tests {
         golden.extend_from_slice(&offset);
         golden.extend_from_slice(&[0, 0, 0x10, 0, 0, 0, 0, 0]);
         golden.extend_from_slice(&total);
+        golden.extend_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
         assert_eq!(encode(&geometry()).as_slice(), golden);
     }
 
@@ -139,12 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn every_single_wrong_bit_outside_kind_and_flags_is_noticed() {
+    fn data_in_a_file_of_its_own_reads_back_too() {
+        let apart = Geometry::apart(geometry().shape).unwrap();
+        assert_eq!(decode(&encode(&apart)), Ok(apart));
+        assert_eq!(apart.total + apart.shape.capacity, geometry().total);
+    }
+
+    #[test]
+    fn every_single_wrong_bit_outside_the_callers_own_fields_is_noticed() {
         let good = encode(&geometry());
         for bit in 0..HEADER_LEN * 8 {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);
-            let opaque = (offset_of!(Layout, kind)..offset_of!(Layout, control_len)).contains(&(bit / 8));
+            let opaque = (offset_of!(Layout, kind)..offset_of!(Layout, control_len)).contains(&(bit / 8))
+                || (offset_of!(Layout, detail)..HEADER_LEN).contains(&(bit / 8));
             assert_eq!(decode(&bad).is_ok(), opaque, "bit {bit}");
         }
     }
@@ -162,14 +188,14 @@ mod tests {
     #[test]
     fn another_layout_version_is_named() {
         let mut newer = encode(&geometry());
-        newer[offset_of!(Layout, layout_version)..][..4].copy_from_slice(&2u32.to_ne_bytes());
-        assert_eq!(decode(&newer), Err(HeaderFault::LayoutVersion(2)));
+        newer[offset_of!(Layout, layout_version)..][..4].copy_from_slice(&3u32.to_ne_bytes());
+        assert_eq!(decode(&newer), Err(HeaderFault::LayoutVersion(3)));
     }
 
     #[test]
     fn a_total_that_does_not_follow_from_the_rest_is_named() {
         let mut wrong = encode(&geometry());
-        wrong[offset_of!(Layout, total)..].copy_from_slice(&u64::MAX.to_ne_bytes());
+        wrong[offset_of!(Layout, total)..][..8].copy_from_slice(&u64::MAX.to_ne_bytes());
         assert_eq!(decode(&wrong), Err(HeaderFault::inconsistent("total", u64::MAX, geometry().total)));
     }
 }

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,11 +18,22 @@ pub(crate) fn content(file: &File, at: &Origin) -> Result<Geometry, OpenError> {
     let mut bytes = [0; HEADER_LEN];
     file.read_exact_at(&mut bytes, 0).map_err(|source| OsFault::new(at, "read its header", source))?;
     let geometry = header::decode(&bytes).map_err(|fault| fault.at(at))?;
-    let (at, expected) = (at.clone(), geometry.total);
-    match len.cmp(&expected) {
-        std::cmp::Ordering::Less => Err(OpenError::Truncated { at, expected, found: len }),
-        std::cmp::Ordering::Greater => Err(OpenError::Oversized { at, expected, found: len }),
-        std::cmp::Ordering::Equal => Ok(geometry),
+    size(len, geometry.total, at)?;
+    Ok(geometry)
+}
+
+/// The same for a file that must hold all of a segment.
+pub(crate) fn whole(file: &File, at: &Origin) -> Result<Geometry, OpenError> {
+    let geometry = content(file, at)?;
+    if geometry.apart { Err(OpenError::DataMissing { at: at.clone() }) } else { Ok(geometry) }
+}
+
+/// Checks the size of what was found.
+pub(crate) fn size(found: u64, expected: u64, at: &Origin) -> Result<(), OpenError> {
+    match found.cmp(&expected) {
+        Ordering::Less => Err(OpenError::Truncated { at: at.clone(), expected, found }),
+        Ordering::Greater => Err(OpenError::Oversized { at: at.clone(), expected, found }),
+        Ordering::Equal => Ok(()),
     }
 }
 

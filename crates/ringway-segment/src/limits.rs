@@ -7,8 +7,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::cgroup;
@@ -46,6 +46,12 @@ pub enum Limit {
     FileSize,
     /// The address space of this process (`RLIMIT_AS`), or how many mappings it may have.
     AddressSpace,
+    /// The memory that this process may lock (`RLIMIT_MEMLOCK`).
+    Locked,
+    /// The pool of huge pages.
+    HugePages,
+    /// The memory that the caller has lent.
+    Lent,
 }
 
 impl Limit {
@@ -61,6 +67,9 @@ impl Limit {
             Limit::AddressSpace => {
                 "ask for a smaller capacity, or raise the limit (`ulimit -v`, or vm.max_map_count)"
             }
+            Limit::Locked => "ask for a smaller capacity, do not lock, or raise the limit (`ulimit -l`)",
+            Limit::HugePages => "ask for a smaller capacity, or make the pool larger (vm.nr_hugepages)",
+            Limit::Lent => "ask for a smaller capacity, or lend more",
         }
     }
 }
@@ -74,6 +83,9 @@ impl fmt::Display for Limit {
             Limit::Mount(directory) => write!(f, "the mount of {}", directory.display()),
             Limit::FileSize => f.write_str("the file size limit of this process"),
             Limit::AddressSpace => f.write_str("the address space of this process"),
+            Limit::Locked => f.write_str("the limit on locked memory of this process"),
+            Limit::HugePages => f.write_str("the pool of huge pages"),
+            Limit::Lent => f.write_str("the memory that was lent"),
         }
     }
 }
@@ -92,15 +104,42 @@ impl fmt::Display for Shortage {
 
 impl std::error::Error for Shortage {}
 
-/// Sizes a new, empty file and reserves all of it.
+/// Sizes a new file that nobody else has, and reserves all of it.
 pub(crate) fn provide(file: &File, total: u64, at: &Origin) -> Result<(), Refusal> {
+    foresee(file, total, at)?;
+    file.set_len(total).map_err(|source| Refusal::Os(OsFault::new(at, "size it", source)))?;
+    match reserve(file, total, total, at) {
+        // Whatever the file system, what has been written is there.
+        Err(Refusal::Os(fault)) if fault.source.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            write_zeros(file, total).map_err(|source| match source.raw_os_error() {
+                Some(libc::ENOSPC | libc::EDQUOT) => Refusal::Short(culprit(file, total, at)),
+                _ => Refusal::Os(OsFault::new(at, "reserve its memory", source)),
+            })
+        }
+        other => other,
+    }
+}
+
+/// An error if it is known that a new file of so many bytes cannot be had, in the directory or on the mount of `near`.
+pub(crate) fn foresee(near: &File, total: u64, at: &Origin) -> Result<(), Refusal> {
     // First of all: going beyond it raises a signal.
     if let Some(left) = sys::file_size_limit().filter(|left| *left < total) {
         return Err(Refusal::Short(short(at, total, Some(left), Limit::FileSize)));
     }
-    look(file, total, at)?;
-    file.set_len(total).map_err(|source| Refusal::Os(OsFault::new(at, "size it", source)))?;
-    reserve(file, total, total, at)
+    if sys::mount(near).is_ok_and(|mount| mount.huge_page.is_some()) {
+        let source = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+        return Err(Refusal::Os(OsFault::new(at, "keep its header on a mount of huge pages", source)));
+    }
+    look(near, total, at)
+}
+
+fn write_zeros(file: &File, total: u64) -> io::Result<()> {
+    let zeros = [0; 64 << 10];
+    for start in (0..total).step_by(zeros.len()) {
+        let len = usize::try_from(total - start).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all_at(&zeros[..len], start)?;
+    }
+    Ok(())
 }
 
 /// Reserves what a file of `total` bytes lacks. Most often it lacks nothing, which costs one system call.
@@ -111,7 +150,51 @@ pub(crate) fn complete(file: &File, total: u64, at: &Origin) -> Result<(), Refus
         return Ok(());
     }
     look(file, missing, at)?;
-    reserve(file, total, missing, at)
+    match reserve(file, total, missing, at) {
+        // A file system that cannot reserve cannot give back either, and others write to the file by now: what it
+        // counts as missing is compressed, or its way of counting.
+        Err(Refusal::Os(fault)) if fault.source.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        other => other,
+    }
+}
+
+/// An error if this process is known not to be allowed to lock so many bytes.
+pub(crate) fn lockable(asked: u64, at: &Origin) -> Result<(), Refusal> {
+    match unlocked() {
+        Some(left) if left < asked => Err(Refusal::Short(locked(asked, at))),
+        _ => Ok(()),
+    }
+}
+
+/// The shortage behind an `ENOMEM`, `EAGAIN` or `EPERM` of `mlock`.
+pub(crate) fn locked(asked: u64, at: &Origin) -> Shortage {
+    // With room enough it is something else, and the figure would mislead.
+    short(at, asked, unlocked().filter(|left| *left < asked), Limit::Locked)
+}
+
+/// What this process may still lock, `None` if that has no limit.
+fn unlocked() -> Option<u64> {
+    /// `CAP_IPC_LOCK`: exempt.
+    const EXEMPT: u64 = 1 << 14;
+    let limit = sys::locked_limit()?;
+    // Of this thread: capabilities are a thread's.
+    let status = read("/proc/thread-self/status").unwrap_or_default();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = capabilities.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    if capabilities.is_some_and(|found| found & EXEMPT != 0) {
+        return None;
+    }
+    Some(limit.saturating_sub(in_kilobytes(&status, "VmLck:").unwrap_or_default()))
+}
+
+/// The pool of huge pages has not enough.
+pub(crate) fn huge_pages(asked: u64, free: Option<u64>, at: &Origin) -> Shortage {
+    short(at, asked, free, Limit::HugePages)
+}
+
+/// The memory that was lent is not enough.
+pub(crate) fn lent(asked: u64, lent: u64, at: &Origin) -> Shortage {
+    short(at, asked, Some(lent), Limit::Lent)
 }
 
 /// The shortage behind an `ENOMEM` of `mmap`.
@@ -123,7 +206,7 @@ pub(crate) fn address_space(asked: u64, at: &Origin) -> Shortage {
 
 fn reserve(file: &File, total: u64, asked: u64, at: &Origin) -> Result<(), Refusal> {
     sys::reserve(file, total).map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOSPC | libc::ENOMEM) => Refusal::Short(culprit(file, asked, at)),
+        Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT) => Refusal::Short(culprit(file, asked, at)),
         _ => Refusal::Os(OsFault::new(at, "reserve its memory", source)),
     })
 }
@@ -182,7 +265,7 @@ fn commit(memory: &str) -> Option<u64> {
     Some(in_kilobytes(memory, "CommitLimit:")?.saturating_sub(in_kilobytes(memory, "Committed_AS:")?))
 }
 
-fn in_kilobytes(memory: &str, key: &str) -> Option<u64> {
+pub(crate) fn in_kilobytes(memory: &str, key: &str) -> Option<u64> {
     let rest = memory.lines().find_map(|line| line.strip_prefix(key))?;
     rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
@@ -223,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_hole_in_a_file_is_filled_and_a_whole_file_left_alone() {
-        let file = File::from(sys::memfd(c"ringway-test").unwrap());
+        let file = File::from(sys::memfd(c"ringway-test", false).unwrap());
         file.set_len(1 << 20).unwrap();
         assert_eq!(file.metadata().unwrap().blocks(), 0);
         complete(&file, 1 << 20, &Origin::Memfd).unwrap();

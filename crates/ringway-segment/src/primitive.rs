@@ -1,5 +1,5 @@
 //! The crate's only door to atomics: a lock that may be held across `fork`, a generation, a set of bits,
-//! and the one load that touches a page.
+//! words of memory that is lent, and the one load that touches a page.
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
@@ -71,6 +71,28 @@ impl Bits {
         // Release: pairs with the Acquire in `take`.
         self.0.fetch_and(!(1u64 << n), Ordering::Release);
     }
+}
+
+/// The value of a word.
+///
+/// # Safety
+/// `word` is aligned to 8 and readable, and is accessed through atomics only.
+pub(crate) unsafe fn load(word: *mut u64) -> u64 {
+    // SAFETY: the caller vouches for it; the reference does not outlive this call.
+    let word = unsafe { AtomicU64::from_ptr(word) };
+    // Acquire: pairs with the Release in `store`.
+    word.load(Ordering::Acquire)
+}
+
+/// Gives a word a value.
+///
+/// # Safety
+/// `word` is aligned to 8 and writable, and is accessed through atomics only.
+pub(crate) unsafe fn store(word: *mut u64, value: u64) {
+    // SAFETY: as in `load`.
+    let word = unsafe { AtomicU64::from_ptr(word) };
+    // Release: pairs with the Acquire in `load`.
+    word.store(value, Ordering::Release);
 }
 
 /// Loads one word, so that the kernel brings its page in.

@@ -18,7 +18,7 @@
 //! the name itself. The same holds for more than two.
 //!
 //! Who opens meanwhile takes its presence *before* it asks whether the name still means the file it has opened
-//! (`names.rs`). If it got there first, the one leaving fails in step 2 and the name stays. If not, it waits for the
+//! (`place.rs`). If it got there first, the one leaving fails in step 2 and the name stays. If not, it waits for the
 //! moment of step 3, finds the name gone or another's, and begins again.
 //!
 //! A segment that is dropped without `leave`, or whose holder was killed, keeps its name: somebody may want to
@@ -32,11 +32,13 @@ use std::ptr::NonNull;
 
 use crate::descriptor::Descriptor;
 use crate::error::{ClaimError, OsFault, Refusal};
+use crate::huge::Data;
 use crate::limits;
 use crate::map::Mapping;
-use crate::names;
+use crate::memory::{Memory, Pages};
 use crate::offer::proc_path;
 use crate::origin::Origin;
+use crate::place;
 use crate::primitive::Bits;
 use crate::role::Role;
 use crate::shape::{Geometry, Shape};
@@ -56,7 +58,7 @@ use crate::sys;
 /// ```
 /// use ringway_segment::{Offer, Role, Shape};
 ///
-/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16 })?;
+/// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
 /// let (here, there) = (offer.attach()?, offer.attach()?);
 /// here.claim(Role::FIRST)?;
 /// assert!(there.claim(Role::FIRST).is_err());
@@ -70,20 +72,42 @@ pub struct Segment {
     /// From a private copy of the header, checked.
     geometry: Geometry,
     origin: Origin,
+    pages: Pages,
     /// The roles that this handle has. The kernel does not tell two claims of one description apart.
     roles: Bits,
 }
 
 impl Segment {
-    /// Maps a file whose content has been checked, and reserves what it lacks.
+    /// Maps a file whose content has been checked, and its data if that is apart, and reserves what they lack.
     pub(crate) fn map(
+        descriptor: Descriptor,
+        data: Option<&Data>,
+        geometry: Geometry,
+        origin: &Origin,
+        memory: &Memory,
+        pages: Pages,
+    ) -> Result<Segment, Refusal> {
+        limits::complete(descriptor.file(), geometry.total, origin)?;
+        if let Some(data) = data {
+            data.complete(geometry.shape.capacity, origin)?;
+        }
+        let mapping = Mapping::new(descriptor.file(), data, &geometry, memory, origin)?;
+        Ok(Segment::of(mapping, descriptor, geometry, origin, pages))
+    }
+
+    /// What is mapped already.
+    pub(crate) fn of(
+        mapping: Mapping,
         descriptor: Descriptor,
         geometry: Geometry,
         origin: &Origin,
-    ) -> Result<Segment, Refusal> {
-        limits::complete(descriptor.file(), geometry.total, origin)?;
-        let mapping = Mapping::new(descriptor.file(), &geometry, origin)?;
-        Ok(Segment { mapping, descriptor, geometry, origin: origin.clone(), roles: Bits::new() })
+        pages: Pages,
+    ) -> Segment {
+        Segment { mapping, descriptor, geometry, origin: origin.clone(), pages, roles: Bits::new() }
+    }
+
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
     }
 
     /// Gives the file its name; an error if the name is taken, or in a forked child.
@@ -153,13 +177,19 @@ impl Segment {
         self.descriptor.is_ours()
     }
 
+    /// In what pages the data lies, and if huge ones were asked for in vain, why.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
     /// Where the segment comes from.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The path of a named segment, `None` for a memfd.
+    /// The path of a segment in a file, `None` for any other.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.origin.path()
@@ -174,7 +204,7 @@ impl Segment {
         if let Some(path) = self.path().filter(|_| self.is_ours()) {
             let alone = self.descriptor.part().is_ok() && self.descriptor.try_be_alone().unwrap_or(false);
             if alone && finished(&self) && self.is_ours() {
-                names::remove_if_same(path, self.descriptor.file());
+                place::remove_if_same(path, self.descriptor.file());
             }
         }
     }

@@ -14,7 +14,7 @@ const MOST: u64 = 1 << 40;
 /// ```
 /// use ringway_segment::Shape;
 ///
-/// let shape = Shape { kind: 1, flags: 0, control_len: 8192, capacity: 1 << 16 };
+/// let shape = Shape { kind: 1, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 };
 /// assert!(shape.total()? >= 4096 + 8192 + 65536);
 /// assert!(Shape { capacity: 1000, ..shape }.total().is_err());
 /// # Ok::<(), ringway_segment::Misfit>(())
@@ -29,6 +29,8 @@ pub struct Shape {
     pub control_len: u64,
     /// Bytes of data: a power of two, at least one page, at most 2^40.
     pub capacity: u64,
+    /// The caller's own number; kept, not interpreted.
+    pub detail: u64,
 }
 
 impl Shape {
@@ -64,17 +66,28 @@ impl std::error::Error for Misfit {}
 /// A checked [`Shape`] with everything that follows from it on this host.
 ///
 /// Invariants: `data_offset` is a multiple of the page size and at least `HEADER_PAGE + control_len`; `total` is
-/// `data_offset + capacity`; the sum of all is below 2^43, so that no arithmetic on them can overflow.
+/// `data_offset + capacity`, or `data_offset` alone if the data is apart; the sum of all is below 2^43, so that no
+/// arithmetic on them can overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) shape: Shape,
+    /// Where the data is in memory, from the header's first byte.
     pub(crate) data_offset: u64,
+    /// Bytes of the file that begins with the header.
     pub(crate) total: u64,
+    /// Whether the data is in a file of its own.
+    pub(crate) apart: bool,
 }
 
 impl Geometry {
     pub(crate) fn of(shape: Shape) -> Result<Geometry, Misfit> {
         Geometry::with_page(shape, sys::page_size())
+    }
+
+    /// The same with the data in a file of its own.
+    pub(crate) fn apart(shape: Shape) -> Result<Geometry, Misfit> {
+        let geometry = Geometry::of(shape)?;
+        Ok(Geometry { total: geometry.data_offset, apart: true, ..geometry })
     }
 
     fn with_page(shape: Shape, page: u64) -> Result<Geometry, Misfit> {
@@ -89,12 +102,17 @@ impl Geometry {
             return misfit("capacity", capacity, rule);
         }
         let data_offset = (HEADER_PAGE + control_len).next_multiple_of(page);
-        Ok(Geometry { shape, data_offset, total: data_offset + capacity })
+        Ok(Geometry { shape, data_offset, total: data_offset + capacity, apart: false })
+    }
+
+    /// Bytes of memory: header, control area, padding and data.
+    pub(crate) fn size(&self) -> u64 {
+        self.data_offset + self.shape.capacity
     }
 
     /// Bytes of address space: the data is there twice.
     pub(crate) fn mapped(&self) -> u64 {
-        self.total + self.shape.capacity
+        self.size() + self.shape.capacity
     }
 }
 
@@ -102,7 +120,7 @@ impl Geometry {
 mod tests {
     use super::*;
 
-    const SOUND: Shape = Shape { kind: 7, flags: 0, control_len: 8192, capacity: 1 << 16 };
+    const SOUND: Shape = Shape { kind: 7, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 };
 
     #[test]
     fn data_follows_the_control_area_at_the_next_page() {
@@ -110,7 +128,7 @@ mod tests {
         assert_eq!((small.data_offset, small.total), (12288, 12288 + 65536));
         let large = Geometry::with_page(SOUND, 65536).unwrap();
         assert_eq!((large.data_offset, large.total), (65536, 131072));
-        assert_eq!(large.mapped(), 65536 * 3);
+        assert_eq!((large.size(), large.mapped()), (65536 * 2, 65536 * 3));
     }
 
     #[test]

@@ -28,12 +28,13 @@ pub(crate) fn effective_user() -> u32 {
 }
 
 /// A new memfd that can be sealed and, where the kernel knows how to promise that, never executed.
-pub(crate) fn memfd(name: &CStr) -> io::Result<OwnedFd> {
+pub(crate) fn memfd(name: &CStr, huge_pages: bool) -> io::Result<OwnedFd> {
     let create = |flags: libc::c_uint| {
         // SAFETY: `name` is a string that ends in NUL and lives through the call, which only reads it.
         check(unsafe { libc::memfd_create(name.as_ptr(), flags) })
     };
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let huge = if huge_pages { libc::MFD_HUGETLB } else { 0 };
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | huge;
     let fd = match create(flags | libc::MFD_NOEXEC_SEAL) {
         // Before Linux 6.3 the flag is unknown.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => create(flags)?,
@@ -76,6 +77,14 @@ pub(crate) fn link(from: &CStr, to: &CStr) -> io::Result<()> {
     Ok(())
 }
 
+/// A number that nobody can have hit upon before.
+pub(crate) fn nonce() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: the pointer is to so many writable bytes. So few come all at once.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got == bytes.len() as isize { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Makes the kernel set aside all memory of the first `len` bytes.
 pub(crate) fn reserve(fd: impl AsFd, len: u64) -> io::Result<()> {
     let fd = fd.as_fd().as_raw_fd();
@@ -111,6 +120,8 @@ pub(crate) struct Mount {
     pub(crate) free: Option<u64>,
     /// Whether its files are memory.
     pub(crate) in_memory: bool,
+    /// The size of its pages, if they are huge ones.
+    pub(crate) huge_page: Option<u64>,
 }
 
 /// Asks for the mount on which an open file is.
@@ -125,7 +136,9 @@ pub(crate) fn mount(fd: impl AsFd) -> io::Result<Mount> {
     // A tmpfs without a limit has no number of blocks.
     let free = (found.f_blocks != 0)
         .then(|| found.f_bavail.saturating_mul(u64::try_from(found.f_bsize).unwrap_or_default()));
-    Ok(Mount { free, in_memory: found.f_type == libc::TMPFS_MAGIC })
+    let huge_page =
+        (found.f_type == libc::HUGETLBFS_MAGIC).then(|| u64::try_from(found.f_bsize).unwrap_or_default());
+    Ok(Mount { free, in_memory: found.f_type == libc::TMPFS_MAGIC, huge_page })
 }
 
 /// The largest file that this process may make, `None` without a limit; beyond it comes a signal and no error.
@@ -138,6 +151,12 @@ pub(crate) fn file_size_limit() -> Option<u64> {
 pub(crate) fn address_space_limit() -> Option<u64> {
     // SAFETY: as above.
     limit(|found| unsafe { libc::getrlimit(libc::RLIMIT_AS, found) })
+}
+
+/// The most memory that this process may lock, `None` without a limit.
+pub(crate) fn locked_limit() -> Option<u64> {
+    // SAFETY: as above.
+    limit(|found| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, found) })
 }
 
 fn limit(ask: impl FnOnce(&mut libc::rlimit) -> libc::c_int) -> Option<u64> {
@@ -166,6 +185,15 @@ pub(crate) fn try_lock(fd: impl AsFd, byte: u8, hold: Hold) -> io::Result<bool> 
     }
 }
 
+/// Whether somebody else's lock on a byte forbids to lock it. Needs no more than a descriptor for reading.
+pub(crate) fn is_locked(fd: impl AsFd, byte: u8) -> io::Result<bool> {
+    let mut request = lock_of(libc::F_WRLCK, byte.into(), 1);
+    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads and
+    // writes.
+    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut request) })?;
+    Ok(request.l_type != libc::F_UNLCK as libc::c_short)
+}
+
 /// Gives one byte back.
 pub(crate) fn unlock(fd: impl AsFd, byte: u8) -> io::Result<()> {
     set_lock(fd, libc::F_UNLCK, byte.into(), 1)
@@ -177,17 +205,21 @@ pub(crate) fn unlock_all(fd: impl AsFd) -> io::Result<()> {
 }
 
 fn set_lock(fd: impl AsFd, kind: libc::c_int, start: libc::off_t, len: libc::off_t) -> io::Result<()> {
-    let request = libc::flock {
+    let request = lock_of(kind, start, len);
+    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads.
+    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const request) })?;
+    Ok(())
+}
+
+fn lock_of(kind: libc::c_int, start: libc::off_t, len: libc::off_t) -> libc::flock {
+    libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: start,
         l_len: len,
         // Demanded for locks of open file descriptions.
         l_pid: 0,
-    };
-    // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads.
-    check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const request) })?;
-    Ok(())
+    }
 }
 
 /// Another descriptor of the same open file, closed on exec, above those of standard input and output.

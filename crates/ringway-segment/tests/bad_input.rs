@@ -82,7 +82,7 @@ fn each_number_of_the_header_that_does_not_fit_is_named() {
         (40, "capacity", 0),
         (40, "capacity", 65537),
         (40, "capacity", 1 << 63),
-        (32, "data_offset", 0),
+        (32, "data_offset", 4096),
         (32, "data_offset", u64::MAX),
         (48, "total", 0),
         (48, "total", u64::MAX),
@@ -235,7 +235,7 @@ fn sealed_memory_with_a_bad_header_or_size_is_refused() {
     let good = common::header_of(&Offer::create(&shape()).unwrap());
     let open = |len, header: &[u8]| Offer::from_fd(common::memory(len, all, header)).unwrap_err();
     assert!(matches!(open(100, &good), OpenError::NotRingway { .. }));
-    assert!(matches!(open(total(), &[0; 56]), OpenError::NotRingway { .. }));
+    assert!(matches!(open(total(), &[0; 64]), OpenError::NotRingway { .. }));
     assert!(matches!(open(total() - 4096, &good), OpenError::Truncated { .. }));
     assert!(matches!(open(total() + 4096, &good), OpenError::Oversized { .. }));
 }

@@ -44,7 +44,7 @@ fn what_crosses_the_end_goes_on_at_the_beginning() {
 
 #[test]
 fn a_new_segment_is_zero_and_of_the_shape_asked_for() {
-    let wanted = Shape { flags: 0xF1A6, control_len: 12288, ..shape() };
+    let wanted = Shape { flags: 0xF1A6, control_len: 12288, detail: 0xDE7A_1100_0000_0001, ..shape() };
     let offer = Offer::create(&wanted).unwrap();
     let segment = offer.attach().unwrap();
     assert_eq!((offer.shape(), segment.shape()), (wanted, wanted));

@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::path::Path;
-
 use common::{Running, is_child, names, program, say, shape};
-use ringway_segment::{CreateError, Error, Limit, Names, Offer, OpenError, Shape, Shortage};
+use ringway_segment::{
+    Backend, CreateError, Error, Limit, Memory, Names, Offer, OpenError, Shape, SharedMemory, Shortage,
+};
 
 const HUGE: u64 = 1 << 40;
 
@@ -74,6 +74,13 @@ fn child_with_a_file_size_limit() {
                 (total, Some(1 << 20), Limit::FileSize)
             );
         }
+        let object = SharedMemory::new(&format!("ringway-test-{}", std::process::id())).unwrap();
+        match object.open_or_create(&large(1 << 20), &Memory::new(), &mut |_| {}) {
+            Err(Error::Create(CreateError::OutOfMemory(shortage))) => {
+                assert_eq!(shortage.limit, Limit::FileSize)
+            }
+            other => panic!("{other:?}"),
+        }
         Offer::create(&large(1 << 19)).unwrap().attach().unwrap();
         names.open_or_create("x", &large(1 << 19), |_| {}).unwrap();
     }
@@ -115,21 +122,6 @@ fn a_full_mount_gives_the_figures() {
     }
 }
 
-/// Mounts a tmpfs of 1 MiB where nobody else sees it.
-fn mount_small(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let directory = std::ffi::CString::new(directory.as_os_str().as_bytes()).unwrap();
-    let check = |answer| if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
-    // SAFETY: all strings end in NUL and live through the calls.
-    unsafe {
-        check(libc::unshare(libc::CLONE_NEWNS))?;
-        let (none, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
-        check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
-        let tmpfs = c"tmpfs".as_ptr();
-        check(libc::mount(tmpfs, directory.as_ptr(), tmpfs, 0, c"size=1m".as_ptr().cast()))
-    }
-}
-
 #[test]
 #[ignore = "run by another test"]
 fn child_with_a_small_mount() {
@@ -137,7 +129,7 @@ fn child_with_a_small_mount() {
         return;
     }
     let directory = std::path::PathBuf::from(std::env::var_os("RINGWAY_TEST_DIR").unwrap());
-    if let Err(error) = mount_small(&directory) {
+    if let Err(error) = common::mount(&directory, c"tmpfs", c"size=1m") {
         say(&format!("skipped: a private mount is not permitted: {error}"));
         return;
     }

@@ -94,7 +94,7 @@ impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ring = |path: &Option<PathBuf>| match path {
             Some(path) => path.display().to_string(),
-            None => "the offered ring".into(),
+            None => "the ring without a name".into(),
         };
         match self {
             Self::Create(error) => error.fmt(f),

@@ -1,4 +1,4 @@
-//! The control area of a ring, layout version 1: declared here and nowhere else.
+//! The control area of a ring, layout version 2: declared here and nowhere else.
 //!
 //! A ring's segment has a header page, two control pages (one a side), and the data. Each word is written by
 //! the side whose page it is on and lies on a pair of cache lines of its own. `docs/memory-layout.md` is this
@@ -110,5 +110,6 @@ pub fn shape(capacity: usize, sleepless: bool) -> Shape {
         flags: if sleepless { FLAG_SLEEPLESS } else { 0 },
         control_len: CONTROL_LEN as u64,
         capacity: capacity as u64,
+        detail: 0,
     }
 }

@@ -20,7 +20,12 @@ pub use error::{
     TryRecvError, TrySendError,
 };
 pub use ringway_ring::{At, Corrupt};
-pub use ringway_segment::{ClaimError, CreateError, InvalidName, Limit, Names, Offer, OpenError, Shortage};
+#[cfg(feature = "shared_memory")]
+pub use ringway_segment::SharedMemory;
+pub use ringway_segment::{
+    Backend, ClaimError, CreateError, InvalidName, Lent, Limit, Memory, Names, NoHugePages, Offer, OpenError,
+    Pages, Place, Shortage, View,
+};
 pub use ringway_wait::Wait;
 
 /// The programs in the documentation compile.

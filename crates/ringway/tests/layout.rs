@@ -91,6 +91,7 @@ fn a_ring_is_in_its_file_as_the_page_says() {
     assert_eq!(data, (HEADER + CONTROL_LEN).next_multiple_of(page_size()));
     assert_eq!(word(field("capacity")), 1 << 16);
     assert_eq!(word(field("total")), data + (1 << 16));
+    assert_eq!(word(field("detail")), number(row("detail")[3]));
     assert_eq!(file.metadata().unwrap().len() as usize, data + (1 << 16));
 
     assert_eq!(word(data), 1 << 48 | 0xabcd << 32 | 5);

@@ -7,14 +7,17 @@
     reason = "tests reach into the memory directly"
 )]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::atomic::AtomicU64;
 
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use ringway_segment::{Names, Offer, Segment, Shape};
 
 /// After so many seconds a process of a test is stuck; the kernel ends it.
@@ -23,7 +26,7 @@ const STUCK: u32 = 60;
 pub(crate) const KIND: u32 = 7;
 
 pub(crate) fn shape() -> Shape {
-    Shape { kind: KIND, flags: 0, control_len: 8192, capacity: 1 << 16 }
+    Shape { kind: KIND, flags: 0, control_len: 8192, capacity: 1 << 16, detail: 0 }
 }
 
 /// A directory in memory that is gone after the test.
@@ -172,6 +175,35 @@ pub(crate) fn mapped_memfds() -> usize {
     maps.lines().filter(|line| line.contains("memfd:ringway")).count()
 }
 
+/// Mounts a file system where nobody but this process and its children sees it.
+pub(crate) fn mount(directory: &Path, kind: &CStr, options: &CStr) -> std::io::Result<()> {
+    let directory = CString::new(directory.as_os_str().as_bytes()).unwrap();
+    let check = |answer| if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
+    // SAFETY: all strings end in NUL and live through the calls.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        let (none, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
+        check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
+        check(libc::mount(kind.as_ptr(), directory.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast()))
+    }
+}
+
+/// Memory as a segment of this shape has it, made by hand: a file of its size, and the data once more behind.
+pub(crate) fn mapped_twice(file: &File, shape: &Shape) -> MmapRaw {
+    let (total, capacity) = (shape.total().unwrap() as usize, shape.capacity as usize);
+    file.set_len(total as u64).unwrap();
+    let memory = MmapOptions::new().len(total + capacity).map_raw(file).unwrap();
+    let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+    // SAFETY: replaces the last `capacity` bytes of our own mapping, to which nobody has a pointer yet.
+    let image = unsafe {
+        let place = memory.as_mut_ptr().add(total).cast();
+        libc::mmap(place, capacity, rights, flags, file.as_raw_fd(), (total - capacity) as i64)
+    };
+    assert_ne!(image, libc::MAP_FAILED);
+    memory.advise(Advice::DontFork).unwrap();
+    memory
+}
+
 pub(crate) fn make_fifo(path: &CStr) {
     // SAFETY: the string ends in NUL and lives through the call.
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
@@ -192,8 +224,8 @@ pub(crate) fn memory(len: u64, seals: i32, header: &[u8]) -> OwnedFd {
 }
 
 /// The header's bytes.
-pub(crate) fn header_of(offer: &Offer) -> [u8; 56] {
-    let mut bytes = [0; 56];
+pub(crate) fn header_of(offer: &Offer) -> [u8; 64] {
+    let mut bytes = [0; 64];
     let file = File::from(offer.as_fd().try_clone_to_owned().unwrap());
     file.read_exact_at(&mut bytes, 0).unwrap();
     bytes

@@ -1,6 +1,6 @@
 //! Making and joining rings.
 
-use ringway_segment::{Names, Offer, Segment};
+use ringway_segment::{Backend, Memory, Names, Offer, Place, Segment};
 
 use super::{
     Receiver, Sender,
@@ -39,6 +39,7 @@ pub struct Options {
     capacity: Option<usize>,
     wait: Option<Wait>,
     names: Names,
+    memory: Memory,
 }
 
 impl Options {
@@ -71,6 +72,35 @@ impl Options {
         self
     }
 
+    /// Whether this end's page tables are made when it is taken, so that no message has to wait for the kernel;
+    /// default `true`. Without it taking an end of a large ring costs less, and the first lap more.
+    pub fn populate(mut self, populate: bool) -> Self {
+        self.memory = self.memory.populate(populate);
+        self
+    }
+
+    /// Whether the ring's memory is locked for as long as this end is held, so that it is never swapped out; default
+    /// `false`. It counts against `RLIMIT_MEMLOCK`; where that leaves too little, there is an error with the figures.
+    pub fn lock(mut self, lock: bool) -> Self {
+        self.memory = self.memory.lock(lock);
+        self
+    }
+
+    /// Whether the data of a new ring is to lie in huge pages; default `false`. An [`offer`](Options::offer) and a
+    /// [`pair`](Options::pair) can have them, if the host's pool has them free; otherwise, and always where the ring
+    /// has a name, ordinary pages are taken: [`Offer::pages`] tells which, and why.
+    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.memory = self.memory.huge_pages(huge_pages);
+        self
+    }
+
+    /// Who may open a new ring's file, as `chmod` has it, whatever the umask; default 0600, its owner only. One that
+    /// lets others write also makes this end join a ring whose file another user owns.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.memory = self.memory.mode(mode);
+        self
+    }
+
     /// The sending end of the ring of this name, which is made if it is not there.
     ///
     /// A name has 1 to 247 bytes, none of them a slash or a control character.
@@ -79,7 +109,7 @@ impl Options {
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living sender.
     pub fn sender(&self, name: &str) -> Result<Sender, AttachError> {
-        Sender::new(End::claim(self.open(name)?, Side::Sender, self.wait)?)
+        self.sender_at(&self.place(name)?)
     }
 
     /// The receiving end of the ring of this name, which is made if it is not there.
@@ -90,27 +120,64 @@ impl Options {
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver(&self, name: &str) -> Result<Receiver, AttachError> {
-        Receiver::new(End::claim(self.open(name)?, Side::Receiver, self.wait)?)
+        self.receiver_at(&self.place(name)?)
     }
 
-    /// The sending end of a ring that was offered. What was asked for here beside the wait plays no part.
+    /// The sending end of the ring at this place, which is made if it is not there: at a path ([`Place::file`]), in
+    /// memory of the caller's ([`Lent`]), or wherever else a [`Backend`] has it.
+    ///
+    /// ```
+    /// use ringway::{Place, spsc::Options};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("prices");
+    /// let place = Place::file(path);
+    /// let mut rx = Options::new().receiver_at(&place)?;
+    /// let mut tx = Options::new().sender_at(&place)?;
+    /// tx.send(b"first")?;
+    /// assert_eq!(&rx.recv()?[..], b"first");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living sender.
+    ///
+    /// [`Lent`]: crate::Lent
+    pub fn sender_at(&self, place: &dyn Backend) -> Result<Sender, AttachError> {
+        Sender::new(End::claim(self.open(place)?, Side::Sender, self.wait)?)
+    }
+
+    /// The receiving end of the ring at this place, which is made if it is not there. As
+    /// [`sender_at`](Options::sender_at).
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
+    pub fn receiver_at(&self, place: &dyn Backend) -> Result<Receiver, AttachError> {
+        Receiver::new(End::claim(self.open(place)?, Side::Receiver, self.wait)?)
+    }
+
+    /// The sending end of a ring that was offered. What was asked for here beside the wait and how to hold the memory
+    /// plays no part.
     ///
     /// # Errors
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living sender.
     pub fn sender_of(&self, offer: &Offer) -> Result<Sender, AttachError> {
-        offer.expect_kind(layout::KIND_SPSC)?;
-        Sender::new(End::claim(offer.attach()?, Side::Sender, self.wait)?)
+        let segment = offer.open(Some(layout::KIND_SPSC), &self.memory)?;
+        Sender::new(End::claim(segment, Side::Sender, self.wait)?)
     }
 
-    /// The receiving end of a ring that was offered. What was asked for here beside the wait plays no part.
+    /// The receiving end of a ring that was offered. What was asked for here beside the wait and how to hold the
+    /// memory plays no part.
     ///
     /// # Errors
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_of(&self, offer: &Offer) -> Result<Receiver, AttachError> {
-        offer.expect_kind(layout::KIND_SPSC)?;
-        Receiver::new(End::claim(offer.attach()?, Side::Receiver, self.wait)?)
+        let segment = offer.open(Some(layout::KIND_SPSC), &self.memory)?;
+        Receiver::new(End::claim(segment, Side::Receiver, self.wait)?)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.
@@ -119,7 +186,7 @@ impl Options {
     ///
     /// [`CreateError`]
     pub fn offer(&self) -> Result<Offer, CreateError> {
-        Offer::create(&self.shape())
+        Offer::create_with(&self.shape(), &self.memory)
     }
 
     /// Both ends of a ring without a name: for two threads of this process.
@@ -136,8 +203,12 @@ impl Options {
         layout::shape(self.capacity.unwrap_or(DEFAULT_CAPACITY), self.wait == Some(Wait::Spin))
     }
 
-    fn open(&self, name: &str) -> Result<Segment, AttachError> {
-        let (segment, _) = self.names.open_or_create(name, &self.shape(), |_| {})?;
+    fn place(&self, name: &str) -> Result<Place, CreateError> {
+        self.names.at(name).map_err(CreateError::InvalidName)
+    }
+
+    fn open(&self, place: &dyn Backend) -> Result<Segment, AttachError> {
+        let (segment, _) = place.open_or_create(&self.shape(), &self.memory, &mut |_| {})?;
         let found = segment.shape().capacity;
         match self.capacity {
             Some(asked) if found < asked as u64 => {
