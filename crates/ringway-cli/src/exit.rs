@@ -39,6 +39,10 @@ impl Failure {
         Self::stream("write standard output (what was not written stays in the ring)", error)
     }
 
+    pub(crate) fn print(error: io::Error) -> Self {
+        Self::stream("write standard output", error)
+    }
+
     pub(crate) fn broken_off() -> Self {
         let words = "the other side could not read its input to the end; what came is all there is".into();
         Self { exit: Exit::Failed, words }

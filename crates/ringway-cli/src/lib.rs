@@ -5,6 +5,10 @@
 pub mod bench;
 pub mod exit;
 pub mod get;
+pub mod ls;
+mod place;
 pub mod put;
+mod ring;
 mod size;
+pub mod stat;
 pub mod stream;

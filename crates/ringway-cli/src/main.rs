@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use ringway_cli::{bench, exit::Failure, get, put, stream};
+use ringway_cli::{bench, exit::Failure, get, ls, put, stat, stream};
 
 /// Messages between processes through shared memory.
 #[derive(Debug, Parser)]
@@ -33,6 +33,15 @@ enum Command {
     ///
     /// Either side may start first.
     Get(stream::Options),
+    /// Shows the rings that are there, one a line: name, capacity, what is pending, and both ends.
+    ///
+    /// Looking changes nothing, and nobody notices. What has a ring's name and is none, or may not be read, is named on
+    /// standard error.
+    Ls(ls::Options),
+    /// Shows how a ring does.
+    ///
+    /// Looking changes nothing, and nobody notices.
+    Stat(stat::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +50,8 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(options).map_err(Failure::from),
         Command::Put(options) => put::run(&options),
         Command::Get(options) => get::run(&options),
+        Command::Ls(options) => ls::run(&options),
+        Command::Stat(options) => stat::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,15 +4,14 @@ use std::{
     fs::File,
     io::{self, IsTerminal},
     os::fd::AsFd,
-    path::PathBuf,
     time::Duration,
 };
 
-use clap::{Args, value_parser};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ringway::{Names, spsc};
+use ringway::spsc;
 
-use crate::size;
+use crate::{place::Place, size};
 
 /// What an empty message of the stream says by its kind. All other messages are bytes of the stream.
 pub(crate) mod mark {
@@ -35,9 +34,8 @@ pub struct Options {
     /// Give up (exit code 3) after waiting so many seconds for the other side.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
-    /// Directory of names.
-    #[arg(long, value_name = "DIR", env = "RINGWAY_DIR", default_value = "/dev/shm", value_parser = value_parser!(PathBuf))]
-    dir: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Show no progress.
     #[arg(short, long)]
     quiet: bool,
@@ -49,7 +47,7 @@ impl Options {
     }
 
     pub(crate) fn ring(&self) -> spsc::Options {
-        let options = spsc::Options::new().names(Names::in_dir(&self.dir));
+        let options = spsc::Options::new().names(self.place.names());
         match self.capacity {
             Some(bytes) => options.capacity(bytes),
             None => options,

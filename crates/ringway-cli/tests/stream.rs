@@ -1,83 +1,16 @@
 //! `ringway put` and `ringway get` as a user meets them.
 
+mod support;
+
 use std::{
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
-/// How long anything may take before it counts as hung.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Files of a test, and a directory of names.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir_in("/dev/shm").unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.path(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    fn ringway(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-        command.args(args).env("RINGWAY_DIR", self.0.path()).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        command
-    }
-
-    fn put(&self, from: &Path) -> Child {
-        self.ringway(&["put", "x"]).stdin(File::open(from).unwrap()).spawn().unwrap()
-    }
-
-    fn get(&self, to: &Path) -> Child {
-        self.ringway(&["get", "x"]).stdout(File::create(to).unwrap()).spawn().unwrap()
-    }
-
-    /// Whether a name is left.
-    fn has_ring(&self) -> bool {
-        self.path("ringway.x").exists()
-    }
-}
-
-fn end(mut child: Child) -> (ExitStatus, String) {
-    let limit = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > limit {
-            child.kill().unwrap();
-            panic!("hangs");
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    let output = child.wait_with_output().unwrap();
-    (output.status, String::from_utf8(output.stderr).unwrap())
-}
-
-#[track_caller]
-fn succeeds(child: Child) {
-    let (status, words) = end(child);
-    assert!(status.success() && words.is_empty(), "{status}: {words}");
-}
-
-#[track_caller]
-fn fails(mut command: Command, code: i32, words: &str) {
-    let (status, said) = end(command.spawn().unwrap());
-    assert_eq!(status.code(), Some(code), "{said}");
-    assert!(said.contains(words), "{said}");
-}
+use support::{PATIENCE, Place, end, fails, succeeds};
 
 /// Bytes that no run of anything repeats.
 fn noise(len: usize) -> Vec<u8> {

@@ -33,7 +33,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// Why an end could not be had.
+/// Why an end could not be had, or a ring not be looked at.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AttachError {

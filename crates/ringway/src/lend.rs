@@ -1,12 +1,17 @@
 //! Lends a segment's memory to the ring and the bells: the one room of this crate with unsafe code.
 //!
-//! One rule: whoever keeps what is lent here keeps the segment beside it, and drops the segment last.
+//! One rule: whoever keeps what is lent here keeps the segment beside it, and drops the segment last. Of a segment that is
+//! only looked at nothing is lent: its words come out as values.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
 
-use ringway_segment::Segment;
-use ringway_wait::{SideWords, primitive::Flag};
+use ringway_ring::primitive::Word;
+use ringway_segment::{Segment, View};
+use ringway_wait::{
+    SideWords,
+    primitive::{Flag, Ordering},
+};
 
 use crate::{Side, layout::CONTROL_LEN};
 
@@ -68,4 +73,38 @@ fn word(segment: &Segment, offset: usize) -> NonNull<u8> {
     assert!(segment.shape().control_len == CONTROL_LEN as u64 && offset < CONTROL_LEN);
     // SAFETY: the control area has CONTROL_LEN bytes, more than `offset`: just checked.
     unsafe { segment.control().add(offset) }
+}
+
+/// How far `side` says that it has come, of a ring that is looked at.
+pub(crate) fn seen_position(view: &View, side: Side) -> u64 {
+    // SAFETY: an aligned word inside the control area (`seen`), valid as long as `view` is borrowed, accessed as an
+    // atomic u64 by everyone. The page may be readable only: a relaxed load of 8 bytes at the most is guaranteed to be no
+    // more than a load there. Relaxed: what is seen is for people.
+    unsafe { seen(view, side.offsets().position).cast::<Word>().as_ref().load(Ordering::Relaxed) }
+}
+
+/// The 32-bit word at this offset of the control area of a ring that is looked at.
+pub(crate) fn seen_flag(view: &View, offset: usize) -> u32 {
+    // SAFETY: as in `seen_position`; accessed as an atomic u32 by everyone.
+    unsafe { seen(view, offset).cast::<Flag>().as_ref().load(Ordering::Relaxed) }
+}
+
+/// What lies where the record at this position has its header, of a ring that is looked at.
+pub(crate) fn seen_header(view: &View, position: u64) -> u64 {
+    let place = position & (view.shape().capacity - 1) & !7;
+    // SAFETY: less than the capacity, a power of two of 8 at least, and a multiple of 8: inside the data, which is aligned
+    // to a page. Others access it as an atomic u64 or, if it is not a header now, as payload of theirs: then it says
+    // nothing, and no more than a load is done. The rest as in `seen_position`.
+    unsafe { view.data().add(place as usize).cast::<Word>().as_ref().load(Ordering::Relaxed) }
+}
+
+/// Address of a word of the control area of a ring that is looked at; aligned as in `word`.
+///
+/// # Panics
+///
+/// If the control area is not a ring's: `inspect` admits no such segment.
+fn seen(view: &View, offset: usize) -> NonNull<u8> {
+    assert!(view.shape().control_len == CONTROL_LEN as u64 && offset < CONTROL_LEN);
+    // SAFETY: the control area has CONTROL_LEN bytes, more than `offset`: just checked.
+    unsafe { view.control().add(offset) }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use ringway::{
     AttachError, CreateError, Error, Names, Offer, OpenError, RecvError, RecvTimeoutError, SendError,
-    SendTimeoutError, Side, TooLong, TryRecvError, TrySendError, Wait,
+    SendTimeoutError, Side, TooLong, TryRecvError, TrySendError, Wait, layout,
     spsc::{Options, Receiver, Sender},
 };
 use support::{PATIENCE, Peer, told};
@@ -391,6 +391,19 @@ fn a_join_is_refused_only_if_the_ring_is_smaller_than_asked() {
         place.options().capacity(16384).receiver("x").unwrap_err(),
         AttachError::TooSmall { asked: 16384, found: 8192, .. }
     ));
+}
+
+#[test]
+fn a_control_area_that_is_not_a_rings_is_refused_whatever_capacity_is_asked_for() {
+    let place = Place::new();
+    let shape = ringway_segment::Shape { control_len: 4096, ..layout::shape(4096, false) };
+    drop(Names::in_dir(place.0.path()).open_or_create("x", &shape, |_| {}).unwrap());
+    assert!(matches!(
+        place.options().sender("x").unwrap_err(),
+        AttachError::ControlArea { found: 4096, path: Some(_) }
+    ));
+    assert!(place.options().capacity(8192).sender("x").is_err());
+    assert!(!place.is_empty(), "what is not a ring is not ours to remove");
 }
 
 #[test]

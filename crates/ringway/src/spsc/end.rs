@@ -116,7 +116,11 @@ pub(super) fn refuse<T>(
 }
 
 fn part(segment: Segment) {
-    segment.leave(|segment| has_left(lend::asleep(segment, Side::Receiver)) && is_drained(segment));
+    segment.leave(|segment| {
+        // One whose control area is not a ring's has no words to look at; its name is not ours to take.
+        let is_ring = segment.shape().control_len == CONTROL_LEN as u64;
+        is_ring && has_left(lend::asleep(segment, Side::Receiver)) && is_drained(segment)
+    });
 }
 
 /// Whether there is nothing to receive.

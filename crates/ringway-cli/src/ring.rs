@@ -1,0 +1,179 @@
+//! A ring seen from outside, as `ls` and `stat` say it.
+
+use std::{fmt, path::PathBuf};
+
+use ringway::inspect::{self, State};
+use serde::Serialize;
+
+/// A ring, for programs. Units are in the names.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ring {
+    pub(crate) name: String,
+    path: Option<PathBuf>,
+    kind: &'static str,
+    layout_version: u32,
+    never_sleeps: bool,
+    pub(crate) capacity_bytes: u64,
+    size_bytes: u64,
+    allocated_bytes: u64,
+    /// `None`: what the ends say cannot both be true.
+    pub(crate) pending_bytes: Option<u64>,
+    closed: bool,
+    pub(crate) sender: End,
+    pub(crate) receiver: End,
+}
+
+/// An end of a ring, for programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct End {
+    state: &'static str,
+    /// A process that lives holds it: the kernel says so.
+    held: bool,
+    pid: Option<u32>,
+    position_bytes: u64,
+    sleeps: u32,
+    rings: u32,
+    processor: Option<u32>,
+}
+
+impl Ring {
+    pub(crate) fn new(name: String, status: inspect::Status) -> Self {
+        Self {
+            name,
+            kind: "spsc",
+            layout_version: status.layout_version,
+            never_sleeps: status.never_sleeps(),
+            capacity_bytes: status.capacity,
+            size_bytes: status.size,
+            allocated_bytes: status.allocated,
+            pending_bytes: status.pending,
+            closed: status.closed,
+            sender: End::new(&status.sender),
+            receiver: End::new(&status.receiver),
+            path: status.path,
+        }
+    }
+}
+
+impl End {
+    fn new(end: &inspect::End) -> Self {
+        Self {
+            state: match end.state {
+                State::NeverCame => "never_came",
+                State::Awake => "awake",
+                State::Asleep => "asleep",
+                State::Leaving => "leaving",
+                State::Left => "left",
+                State::Dead => "dead",
+                _ => "unknown",
+            },
+            held: end.state.is_held(),
+            pid: end.pid,
+            position_bytes: end.position,
+            sleeps: end.sleeps,
+            rings: end.rings,
+            processor: end.processor,
+        }
+    }
+}
+
+/// A few aligned lines.
+impl fmt::Display for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |what: &str, says: String| writeln!(f, "{what:<10}{says}");
+        line("ring", self.name.clone())?;
+        if let Some(path) = &self.path {
+            line("file", path.display().to_string())?;
+        }
+        let sleeps = if self.never_sleeps { ", its ends never sleep" } else { "" };
+        line("layout", format!("version {}, {}{sleeps}", self.layout_version, self.kind))?;
+        line("capacity", Bytes(self.capacity_bytes).to_string())?;
+        let size = Bytes(self.size_bytes);
+        line(
+            "memory",
+            match self.allocated_bytes {
+                allocated if allocated >= self.size_bytes => format!("{size}, all of it there"),
+                allocated => format!("{size}, of which {} there: the rest was given back", Bytes(allocated)),
+            },
+        )?;
+        let closed = if self.closed { "; closed by the sender" } else { "" };
+        line("pending", format!("{}{closed}", Pending(self.pending_bytes)))?;
+        line("sender", format!("{:#}", self.sender))?;
+        line("receiver", format!("{:#}", self.receiver))
+    }
+}
+
+/// In two words; with `#`, all that is known.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            "never_came" => "never came",
+            other => other,
+        };
+        match self.pid {
+            Some(pid) if f.alternate() => write!(f, "process {pid}, {state}")?,
+            Some(pid) => write!(f, "{pid} {state}")?,
+            None => f.write_str(state)?,
+        }
+        if f.alternate() && self.state != "never_came" {
+            let (sleeps, rings) = (Times(self.sleeps), Times(self.rings));
+            write!(f, "; position {}, slept {sleeps}, rang {rings}", self.position_bytes)?;
+            if let Some(processor) = self.processor {
+                write!(f, ", last seen on processor {processor}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is pending, for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending(pub(crate) Option<u64>);
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => Bytes(bytes).fmt(f),
+            None => f.write_str("not known: the positions contradict each other"),
+        }
+    }
+}
+
+/// Bytes for people, none of them rounded away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift) {
+            Some((shift, unit)) => write!(f, "{} {unit}", self.0 >> shift),
+            None => write!(f, "{} B", self.0),
+        }
+    }
+}
+
+struct Times(u32);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("once"),
+            times => write!(f, "{times} times"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bytes;
+
+    #[test]
+    fn bytes_are_said_exactly_in_the_unit_that_fits() {
+        for (bytes, said) in
+            [(0, "0 B"), (1000, "1000 B"), (4096, "4 KiB"), (5 << 20, "5 MiB"), (1 << 40, "1024 GiB")]
+        {
+            assert_eq!(Bytes(bytes).to_string(), said);
+        }
+    }
+}

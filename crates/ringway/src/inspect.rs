@@ -1,0 +1,322 @@
+//! Rings seen from outside: what is there and how it does, without taking part.
+//!
+//! Whoever may read a ring may look at it, whoever uses it, be they alive or dead. Looking is read-only: no word is
+//! written, no lock taken, no end held and nobody waited for, so a live ring does not notice; it costs the lines that are
+//! looked at. The last end to leave takes a ring's name with it also while somebody looks.
+//!
+//! What is said of a ring are words that its ends have written, each loaded once, while they may go on: they need not
+//! fit each other. Whatever they hold, they are said as they are, and what is made of them is sane. Only whether an
+//! end is *held* is the kernel's word, by its lock.
+//!
+//! Whoever may write a ring's *file* may also cut it off, and who looks at what was cut off just then is ended by SIGBUS.
+//!
+//! # Example
+//!
+//! ```
+//! use ringway::{Names, inspect, spsc};
+//! # let dir = tempfile::tempdir()?;
+//! # let names = Names::in_dir(dir.path());
+//!
+//! let mut tx = spsc::Options::new()
+//! #   .names(names.clone())
+//!     .capacity(1 << 16).sender("prices")?;
+//! tx.send(b"first")?;
+//!
+//! for ring in inspect::list(&names)? {
+//!     let status = ring.status?;
+//!     println!("{}: {:?} bytes pending", ring.name, status.pending);
+//!     assert_eq!(status.sender.pid, Some(std::process::id()));
+//!     assert_eq!(status.receiver.state, inspect::State::NeverCame);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use ringway_ring::{Mem, primitive::Word, spsc::Consumer};
+use ringway_segment::{LAYOUT_VERSION, Place, View};
+use ringway_wait::{has_left, primitive::Flag};
+
+use crate::{
+    AttachError, Names, Offer, OpenError, Side,
+    layout::{self, CONTROL_LEN},
+    lend,
+};
+
+/// How a ring does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The ring's file, if it has one.
+    pub path: Option<PathBuf>,
+    /// The version of the memory layout.
+    pub layout_version: u32,
+    /// What the segment is for: 1, a single-producer, single-consumer byte ring.
+    pub kind: u32,
+    /// What the ring was made with: bit 0, that no side ever sleeps.
+    pub flags: u32,
+    /// Bytes of data the ring has.
+    pub capacity: u64,
+    /// Bytes of the whole segment.
+    pub size: u64,
+    /// Bytes of memory that it takes at present.
+    pub allocated: u64,
+    /// Bytes, 8 a record included, that were sent and not released by the receiver; `None` if the positions of the two
+    /// ends cannot both be true. It was right for a moment, if the ring is being used.
+    pub pending: Option<u64>,
+    /// Whether the sender has closed: nothing more will come, unless another sender does.
+    pub closed: bool,
+    /// The sending end.
+    pub sender: End,
+    /// The receiving end.
+    pub receiver: End,
+}
+
+impl Status {
+    /// Whether the ring was made for ends that never sleep.
+    #[must_use]
+    pub fn never_sleeps(&self) -> bool {
+        self.flags & layout::FLAG_SLEEPLESS != 0
+    }
+}
+
+/// How an end of a ring does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct End {
+    /// Whether somebody is there, and what they do.
+    pub state: State,
+    /// The process that holds the end, or held it when it was killed, as it said itself, numbered in its own pid namespace.
+    pub pid: Option<u32>,
+    /// How far it has come, in bytes since the ring's birth.
+    pub position: u64,
+    /// How often holders of this end have slept; one that came after another counts as one. Modulo 2³⁰.
+    pub sleeps: u32,
+    /// How often holders of this end have woken the other. Modulo 2³².
+    pub rings: u32,
+    /// The processor that the holder ran on when it last began to wait or rang, if it has.
+    pub processor: Option<u32>,
+}
+
+/// Whether somebody is at an end of a ring, and what they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Nobody has been there yet.
+    NeverCame,
+    /// Held by a process that lives and does not sleep for the other end.
+    Awake,
+    /// Held by a process that lives and sleeps until the other end has news.
+    Asleep,
+    /// Held by a process that lives and is about to leave in good order.
+    Leaving,
+    /// Its last holder has left in good order.
+    Left,
+    /// Its last holder has died, or it was dropped without closing: the kernel says that nobody holds it any more.
+    Dead,
+}
+
+impl State {
+    /// Whether a process that lives holds the end.
+    #[must_use]
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::Awake | Self::Asleep | Self::Leaving)
+    }
+}
+
+/// What has a ring's name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// How it does, or why that cannot be seen: it is not a ring, or this process may not read it.
+    pub status: Result<Status, AttachError>,
+}
+
+/// All that has a ring's name here, in order of the names.
+///
+/// # Errors
+///
+/// [`AttachError::Open`] if the directory cannot be read.
+pub fn list(names: &Names) -> Result<Vec<Named>, AttachError> {
+    let all = names.list().map_err(OpenError::from)?;
+    let all = all.into_iter().map(|(name, path)| Named { status: named(names, &name), name, path });
+    // One that was removed since is not there.
+    Ok(all.filter(|it| !matches!(it.status, Err(AttachError::Open(OpenError::NotFound { .. })))).collect())
+}
+
+/// Looks at the ring of this name.
+///
+/// # Errors
+///
+/// [`AttachError::Open`] if there is none, or none that may be read; [`AttachError::ControlArea`] if its header is
+/// damaged.
+///
+/// ```
+/// use ringway::{AttachError, Names, OpenError, inspect};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let names = Names::in_dir(dir.path());
+///
+/// let nothing = inspect::named(&names, "prices");
+/// assert!(matches!(nothing, Err(AttachError::Open(OpenError::NotFound { .. }))));
+/// ```
+pub fn named(names: &Names, name: &str) -> Result<Status, AttachError> {
+    look(&names.observe(name)?)
+}
+
+/// Looks at the ring at this path.
+///
+/// # Errors
+///
+/// As [`named`].
+///
+/// ```
+/// use ringway::{Place, inspect, spsc};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("prices");
+/// let place = Place::file(path);
+/// let tx = spsc::Options::new().capacity(1 << 16).sender_at(&place)?;
+/// assert!(inspect::at(&place)?.sender.state.is_held());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn at(place: &Place) -> Result<Status, AttachError> {
+    look(&place.observe()?)
+}
+
+/// Looks at a ring that was offered.
+///
+/// # Errors
+///
+/// As [`named`].
+///
+/// ```
+/// use ringway::{inspect, spsc};
+///
+/// let offer = spsc::Options::new().capacity(1 << 16).offer()?;
+/// let mut tx = spsc::Sender::attach(&offer)?;
+/// tx.send(b"hello")?;
+/// tx.close()?;
+/// let status = inspect::offered(&offer)?;
+/// assert_eq!((status.pending, status.closed), (Some(16), true));
+/// assert_eq!(status.sender.state, inspect::State::Left);
+/// # Ok::<(), ringway::Error>(())
+/// ```
+pub fn offered(offer: &Offer) -> Result<Status, AttachError> {
+    look(&offer.observe()?)
+}
+
+fn look(view: &View) -> Result<Status, AttachError> {
+    let shape = view.shape();
+    if shape.kind != layout::KIND_SPSC {
+        let (at, found, wanted) = (view.origin().clone(), shape.kind, layout::KIND_SPSC);
+        return Err(OpenError::Kind { at, found, wanted }.into());
+    }
+    let path = || view.path().map(Path::to_owned);
+    if shape.control_len != CONTROL_LEN as u64 {
+        return Err(AttachError::ControlArea { found: shape.control_len, path: path() });
+    }
+    // The receiver first: what is released meanwhile is pending for a moment longer, and not released before it was sent.
+    let receiver = end(view, Side::Receiver)?;
+    let sender = end(view, Side::Sender)?;
+    let allocated = view.allocated().map_err(OpenError::from)?;
+    Ok(Status {
+        path: path(),
+        layout_version: LAYOUT_VERSION,
+        kind: shape.kind,
+        flags: shape.flags,
+        capacity: shape.capacity,
+        size: view.size(),
+        allocated,
+        pending: pending(sender.position, receiver.position, shape.capacity),
+        // To look at memory that was given back would take it again.
+        closed: allocated >= view.size() && is_closed(view, sender.position),
+        sender,
+        receiver,
+    })
+}
+
+fn end(view: &View, side: Side) -> Result<End, AttachError> {
+    let at = side.offsets();
+    let asleep = lend::seen_flag(view, at.asleep);
+    let pid = lend::seen_flag(view, at.alive);
+    let processor = lend::seen_flag(view, at.processor);
+    let held = view.is_held(side.role()).map_err(OpenError::from)?;
+    let left = has_left(&Flag::new(asleep));
+    let odd = asleep % 2 != 0;
+    // Without the bit that says that its owner left.
+    let number = asleep << 1 >> 1;
+    Ok(End {
+        state: match (held, left) {
+            (true, true) => State::Leaving,
+            (true, false) if odd => State::Asleep,
+            (true, false) => State::Awake,
+            (false, true) => State::Left,
+            (false, false) if (asleep, pid) == (0, 0) => State::NeverCame,
+            (false, false) => State::Dead,
+        },
+        pid: (pid != 0).then_some(pid),
+        position: lend::seen_position(view, side),
+        // Odd is the number of a sleep, even what follows it; who left is odd without a sleep.
+        sleeps: if left { number / 2 } else { number.div_ceil(2) },
+        rings: lend::seen_flag(view, at.bell),
+        processor: processor.checked_sub(1),
+    })
+}
+
+/// Bytes between two positions, if both can be true.
+fn pending(sender: u64, receiver: u64, capacity: u64) -> Option<u64> {
+    match sender.wrapping_sub(receiver) {
+        ahead if ahead <= capacity => Some(ahead),
+        // The sender's is a hint and may lag: what was sent was released before it was counted.
+        behind if behind.wrapping_neg() <= capacity => Some(0),
+        _ => None,
+    }
+}
+
+/// Whether the sender, which says that it has come so far, has closed there.
+fn is_closed(view: &View, position: u64) -> bool {
+    let header = Word::new(lend::seen_header(view, position));
+    let there = Standing { position: Word::new(position), header, capacity: view.shape().capacity };
+    Consumer::resume(there).is_ok_and(|consumer| consumer.is_closed())
+}
+
+/// A ring as a consumer sees it that stands at a position and looks at nothing else, in private copies.
+struct Standing {
+    position: Word,
+    header: Word,
+    capacity: u64,
+}
+
+impl Mem for Standing {
+    fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    fn data(&self, _: u64) -> &Word {
+        &self.header
+    }
+
+    fn position(&self, _: ringway_ring::Side) -> &Word {
+        &self.position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pending;
+
+    #[test]
+    fn pending_is_never_more_than_the_ring_has() {
+        assert_eq!(pending(96, 32, 4096), Some(64));
+        assert_eq!(pending(4096, 0, 4096), Some(4096));
+        assert_eq!(pending(8, u64::MAX - 7, 4096), Some(16));
+        assert_eq!(pending(0, 16, 4096), Some(0), "a hint that lags");
+        assert_eq!(pending(4104, 0, 4096), None);
+        assert_eq!(pending(0, 4104, 4096), None);
+        assert_eq!(pending(u64::MAX / 2, 0, 4096), None);
+    }
+}

@@ -1,0 +1,588 @@
+//! Arbitrary bytes as a ring's memory, under the ends of `ringway-ring`.
+//!
+//! Input: the two positions, the data from the consumer's position on, and steps: calls of a producer and a consumer, with
+//! words overwritten in between.
+//!
+//! Claims, whatever is in the memory:
+//! - no call reaches outside: the data lies between addresses without memory ([`Mirror`]), and each payload is looked at
+//!   and lies inside;
+//! - no call goes on for ever: taking up either end and walking the ring take a bounded number of looks at it;
+//! - what a consumer holds is never more than the ring; what a producer lends is as long as was asked for;
+//! - an end that has met something that no correct peer writes is poisoned: it gives the same error from then on.
+
+use std::cell::Cell;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use ringway_ring::{
+    At, Corrupt, Lent, Mem, Side,
+    primitive::{Ordering, Word},
+    spsc::{Consumer, LoanError, Next, Producer, Record, max_payload},
+};
+
+use crate::{
+    STEPS, Seed, Target,
+    memory::{CAPACITY, GRANULES, Mirror},
+    scribble::{Scribble, Value},
+};
+
+/// The target.
+pub const TARGET: Target = Target { name: "records", run, seeds };
+
+/// One call, or one word overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Another producer comes.
+    Produce,
+    Loan {
+        len: u16,
+    },
+    /// Shortens the loan.
+    Trim {
+        len: u16,
+    },
+    Abort,
+    Send {
+        kind: u16,
+    },
+    Stage {
+        kind: u16,
+    },
+    Publish,
+    Discard,
+    Close,
+    /// Another consumer comes.
+    Consume,
+    Advance,
+    /// Takes all there is.
+    Drain,
+    /// Puts back one of the records that are held, and those after it.
+    PutBack {
+        which: u8,
+    },
+    Release,
+    /// To a granule of the data, or with `GRANULES` and above to a position.
+    Scribble(Scribble),
+}
+
+impl Step {
+    fn encode(self, to: &mut Vec<u8>) {
+        let (number, operand) = match self {
+            Self::Produce => (0, None),
+            Self::Loan { len } => (1, Some(len)),
+            Self::Trim { len } => (2, Some(len)),
+            Self::Abort => (3, None),
+            Self::Send { kind } => (4, Some(kind)),
+            Self::Stage { kind } => (5, Some(kind)),
+            Self::Publish => (6, None),
+            Self::Discard => (7, None),
+            Self::Close => (8, None),
+            Self::Consume => (9, None),
+            Self::Advance => (10, None),
+            Self::Drain => (11, None),
+            Self::PutBack { which } => return to.extend([12, which]),
+            Self::Release => (13, None),
+            Self::Scribble(scribble) => {
+                to.push(14);
+                return scribble.encode(to);
+            }
+        };
+        to.push(number);
+        to.extend(operand.map(u16::to_le_bytes).into_iter().flatten());
+    }
+}
+
+impl<'a> Arbitrary<'a> for Step {
+    fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match from.arbitrary::<u8>()? % 15 {
+            0 => Self::Produce,
+            1 => Self::Loan { len: from.arbitrary()? },
+            2 => Self::Trim { len: from.arbitrary()? },
+            3 => Self::Abort,
+            4 => Self::Send { kind: from.arbitrary()? },
+            5 => Self::Stage { kind: from.arbitrary()? },
+            6 => Self::Publish,
+            7 => Self::Discard,
+            8 => Self::Close,
+            9 => Self::Consume,
+            10 => Self::Advance,
+            11 => Self::Drain,
+            12 => Self::PutBack { which: from.arbitrary()? },
+            13 => Self::Release,
+            _ => Self::Scribble(from.arbitrary()?),
+        })
+    }
+}
+
+/// The ring's memory as a dead process left it, and what is done with it then.
+#[derive(Debug, PartialEq, Eq)]
+struct Input {
+    consumer: u64,
+    producer: u64,
+    /// Bytes of the data from the consumer's position on; the rest is zero.
+    data: Vec<u8>,
+    steps: Vec<Step>,
+}
+
+impl Input {
+    fn encode(&self) -> Vec<u8> {
+        let mut to = Vec::new();
+        to.extend(self.consumer.to_le_bytes());
+        to.extend(self.producer.to_le_bytes());
+        to.extend((self.data.len() as u16).to_le_bytes());
+        to.extend(&self.data);
+        self.steps.iter().for_each(|step| step.encode(&mut to));
+        to
+    }
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
+        let (consumer, producer) = (from.arbitrary()?, from.arbitrary()?);
+        let len = usize::from(from.arbitrary::<u16>()?) % (CAPACITY + 1);
+        let data = from.bytes(len.min(from.len()))?.to_vec();
+        let mut steps = Vec::new();
+        while !from.is_empty() && steps.len() < STEPS {
+            steps.push(from.arbitrary()?);
+        }
+        Ok(Self { consumer, producer, data, steps })
+    }
+}
+
+fn run(input: &[u8]) -> usize {
+    thread_local!(static MIRROR: Mirror = Mirror::new());
+    let input = Unstructured::new(input).arbitrary().expect("no input is refused");
+    MIRROR.with(|mirror| Ends::new(mirror, &input).play(&input.steps))
+}
+
+/// The ends, as far as they could be had, and what is known of them.
+struct Ends<'a> {
+    mirror: &'a Mirror,
+    producer: Option<Producer<Lent>>,
+    /// How long the loan is, if there is one.
+    loan: Option<usize>,
+    consumer: Option<Consumer<Lent>>,
+    /// What was taken and not released.
+    held: Vec<Record>,
+    /// Calls that gave what they are for.
+    done: usize,
+}
+
+impl<'a> Ends<'a> {
+    fn new(mirror: &'a Mirror, input: &Input) -> Self {
+        for place in 0..GRANULES {
+            mirror.word(place).store(0, Ordering::Relaxed);
+        }
+        let first = input.consumer / 8;
+        for (granule, bytes) in (first..).zip(input.data.chunks(8)) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            mirror.word(granule % GRANULES).store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        }
+        let ends = Self { mirror, producer: None, loan: None, consumer: None, held: Vec::new(), done: 0 };
+        ends.position(Side::Producer).store(input.producer, Ordering::Relaxed);
+        ends.position(Side::Consumer).store(input.consumer, Ordering::Relaxed);
+        ends
+    }
+
+    fn position(&self, side: Side) -> &Word {
+        self.mirror.word(match side {
+            Side::Producer => GRANULES,
+            Side::Consumer => GRANULES + 1,
+        })
+    }
+
+    fn play(mut self, steps: &[Step]) -> usize {
+        self.produce();
+        self.consume();
+        for &step in steps {
+            self.step(step);
+            self.check();
+        }
+        self.done
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Produce => return self.produce(),
+            Step::Consume => return self.consume(),
+            Step::Scribble(Scribble { place, value }) => {
+                let word = self.mirror.word(u64::from(place) % (GRANULES + 2));
+                return word.store(value.of(word.load(Ordering::Relaxed)), Ordering::Relaxed);
+            }
+            Step::Advance => drop(self.advance()),
+            Step::Drain => self.drain(),
+            Step::PutBack { which } => {
+                if let Some(consumer) = self.consumer.as_ref().filter(|_| !self.held.is_empty()) {
+                    let first = usize::from(which) % self.held.len();
+                    consumer.put_back(self.held[first]);
+                    self.held.truncate(first);
+                }
+            }
+            Step::Release => {
+                if let Some(consumer) = &mut self.consumer {
+                    consumer.release();
+                    assert!(self.held.drain(..).all(|record| !consumer.holds(&record)), "released");
+                }
+            }
+            _ => {}
+        }
+        let Some(producer) = &mut self.producer else { return };
+        match step {
+            Step::Loan { len } => {
+                let (len, poison) = (usize::from(len), producer.corruption());
+                let lent = producer.loan(len);
+                self.loan = lent.is_ok().then_some(len);
+                match lent {
+                    Ok(()) => self.done += 1,
+                    Err(LoanError::Corrupt) => {
+                        let said = producer.corruption().expect("it says what it met");
+                        assert_eq!(said.at, At::ConsumerPosition);
+                        assert!(poison.is_none_or(|poison| poison == said), "the same error from then on");
+                    }
+                    Err(LoanError::TooLong) => assert!(len as u64 > max_payload(CAPACITY as u64)),
+                    Err(_) => {}
+                }
+                assert!(poison.is_none() || lent == Err(LoanError::Corrupt), "poisoned is poisoned");
+                producer.payload_mut().fill(0xee);
+            }
+            Step::Trim { len } => {
+                producer.trim(len.into());
+                self.loan = self.loan.map(|loan| loan.min(len.into()));
+            }
+            Step::Abort => {
+                producer.abort();
+                self.loan = None;
+            }
+            Step::Send { kind } => {
+                producer.send(kind);
+                self.loan = None;
+            }
+            Step::Stage { kind } => {
+                producer.stage(kind);
+                self.loan = None;
+            }
+            Step::Publish => producer.publish(),
+            Step::Discard => {
+                producer.discard();
+                self.loan = None;
+            }
+            Step::Close => {
+                assert_eq!(producer.close().err(), producer.corruption());
+                self.loan = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// What holds after each step.
+    fn check(&self) {
+        if let Some(producer) = &self.producer {
+            let payload = producer.payload();
+            assert_eq!(payload.len(), self.loan.unwrap_or(0));
+            assert!(self.mirror.contains(payload), "lends from elsewhere");
+            assert!(producer.pending() <= CAPACITY as u64);
+        }
+        if let Some(consumer) = &self.consumer {
+            let mut bytes = 0;
+            for &record in &self.held {
+                assert!(consumer.holds(&record));
+                let payload = consumer.payload(record);
+                assert_eq!(payload.len(), record.len() as usize);
+                assert!(self.mirror.contains(payload), "shows what is elsewhere");
+                bytes += 8 + payload.len().next_multiple_of(8);
+            }
+            assert!(bytes < CAPACITY, "holds more than there is");
+            assert!(consumer.pending() <= CAPACITY as u64);
+            assert!(!(consumer.is_empty() && consumer.is_closed()));
+        }
+    }
+
+    fn produce(&mut self) {
+        (self.producer, self.loan) = (None, None);
+        let counted = Counted::new(self.mirror);
+        let first = Producer::resume(&counted).map(drop);
+        // Each granule of the ring once, both positions, and *closed* taken back.
+        assert!(counted.looks.get() <= GRANULES + 3, "walks around the ring");
+        let second = Producer::resume(self.mirror.lend());
+        assert_eq!(second.as_ref().err(), first.as_ref().err(), "what was met is there still");
+        self.producer = second.ok();
+        self.done += usize::from(self.producer.is_some());
+    }
+
+    fn consume(&mut self) {
+        self.consumer = None;
+        self.held.clear();
+        let counted = Counted::new(self.mirror);
+        if let Ok(consumer) = Consumer::resume(&counted) {
+            while let Next::Record(_) = consumer.advance() {}
+            // A record takes a granule at least; then there is one look that finds none.
+            assert!(counted.looks.get() <= GRANULES + 1, "walks around the ring");
+        }
+        self.consumer = Consumer::resume(self.mirror.lend()).ok();
+        self.done += usize::from(self.consumer.is_some());
+    }
+
+    fn advance(&mut self) -> Option<Record> {
+        let consumer = self.consumer.as_ref()?;
+        let poison = consumer.corruption();
+        let next = consumer.advance();
+        assert!(poison.is_none() || next == Next::Corrupt, "poisoned is poisoned");
+        match next {
+            Next::Record(record) => {
+                self.held.push(record);
+                self.done += 1;
+                Some(record)
+            }
+            Next::Corrupt => {
+                let said = consumer.corruption().expect("it says what it met");
+                assert!(matches!(said, Corrupt { at: At::Header { .. }, .. }));
+                assert!(poison.is_none_or(|poison| poison == said), "the same error from then on");
+                None
+            }
+            Next::Empty => {
+                assert!(consumer.is_empty());
+                None
+            }
+            Next::Closed => {
+                assert!(consumer.is_closed(), "something else was there");
+                None
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let before = self.held.len();
+        while self.advance().is_some() {
+            assert!(self.held.len() - before <= CAPACITY / 8, "walks around the ring");
+        }
+    }
+}
+
+/// A ring's memory that counts how often it is looked at.
+struct Counted {
+    lent: Lent,
+    looks: Cell<u64>,
+}
+
+impl Counted {
+    fn new(mirror: &Mirror) -> Self {
+        Self { lent: mirror.lend(), looks: Cell::new(0) }
+    }
+}
+
+impl Mem for &Counted {
+    fn capacity(&self) -> u64 {
+        self.lent.capacity()
+    }
+
+    fn data(&self, granule: u64) -> &Word {
+        self.looks.set(self.looks.get() + 1);
+        // At once: a walk without end does not come to be counted.
+        assert!(self.looks.get() <= 4 * GRANULES, "goes on for ever");
+        self.lent.data(granule)
+    }
+
+    fn position(&self, side: Side) -> &Word {
+        self.looks.set(self.looks.get() + 1);
+        self.lent.position(side)
+    }
+}
+
+/// Memory as correct ends leave it that begin at `position`.
+fn left(position: u64, work: impl FnOnce(&mut Producer<Lent>, &mut Consumer<Lent>)) -> Input {
+    let mirror = Mirror::new();
+    let mut input = Input { consumer: position, producer: position, data: Vec::new(), steps: Vec::new() };
+    let ends = Ends::new(&mirror, &input);
+    let mut producer = Producer::resume(mirror.lend()).expect("a new ring is good");
+    let mut consumer = Consumer::resume(mirror.lend()).expect("a new ring is good");
+    work(&mut producer, &mut consumer);
+    input.consumer = ends.position(Side::Consumer).load(Ordering::Relaxed);
+    input.producer = ends.position(Side::Producer).load(Ordering::Relaxed);
+    let from = input.consumer / 8;
+    let words =
+        (from..from + GRANULES).map(|granule| mirror.word(granule % GRANULES).load(Ordering::Relaxed));
+    input.data = words.flat_map(u64::to_ne_bytes).collect();
+    let end = input.data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    input.data.truncate(end);
+    input
+}
+
+fn send(producer: &mut Producer<Lent>, len: usize) {
+    producer.loan(len).expect("there is room");
+    producer.payload_mut().fill(0);
+    producer.send(7);
+}
+
+fn seeds() -> Vec<Seed> {
+    use Step::{
+        Abort, Advance, Close, Consume, Discard, Drain, Loan, Produce, Publish, PutBack, Release, Send,
+        Stage, Trim,
+    };
+    let nothing = |_: &mut Producer<Lent>, _: &mut Consumer<Lent>| {};
+    let three = |producer: &mut Producer<Lent>, _: &mut Consumer<Lent>| {
+        [0, 5, 64].into_iter().for_each(|len| send(producer, len));
+    };
+    let full = |producer: &mut Producer<Lent>, _: &mut Consumer<Lent>| {
+        while producer.loan(1000).is_ok() {
+            send(producer, 1000);
+        }
+    };
+    let take = |consumer: &mut Consumer<Lent>| {
+        while let Next::Record(_) = consumer.advance() {}
+        consumer.release();
+    };
+    let scribble = |place: u64, value| Step::Scribble(Scribble { place: place as u16, value });
+    let end = CAPACITY as u64;
+    let take_all = vec![Drain, PutBack { which: 1 }, Advance, Release, Drain, Release];
+    let seed =
+        |name, memory: Input, steps: Vec<Step>| Seed { name, input: Input { steps, ..memory }.encode() };
+    vec![
+        seed("new", left(0, nothing), vec![Loan { len: 8 }, Send { kind: 1 }, Advance, Release, Advance]),
+        seed("three-records", left(0, three), take_all.clone()),
+        seed("three-records-around-the-end", left(end - 24, three), take_all.clone()),
+        seed("three-records-where-positions-wrap", left(0u64.wrapping_sub(16), three), take_all.clone()),
+        seed(
+            "full",
+            left(0, full),
+            vec![Loan { len: 1000 }, Drain, Release, Loan { len: 1000 }, Send { kind: 2 }, Drain],
+        ),
+        seed(
+            "one-record-as-large-as-the-ring",
+            left(end / 2, |producer, _| send(producer, CAPACITY - 16)),
+            vec![
+                Loan { len: 0 },
+                Advance,
+                Release,
+                Loan { len: CAPACITY as u16 - 16 },
+                Send { kind: 3 },
+                Advance,
+            ],
+        ),
+        seed(
+            "batch",
+            left(0, nothing),
+            vec![
+                Loan { len: 3 },
+                Stage { kind: 1 },
+                Loan { len: 30 },
+                Stage { kind: 2 },
+                Loan { len: 300 },
+                Abort,
+                Publish,
+                Drain,
+                Release,
+                Loan { len: 9 },
+                Stage { kind: 3 },
+                Discard,
+                Advance,
+            ],
+        ),
+        seed(
+            "trimmed",
+            left(8, nothing),
+            vec![
+                Loan { len: 2000 },
+                Trim { len: 10 },
+                Send { kind: 1 },
+                Loan { len: 20 },
+                Abort,
+                Advance,
+                Release,
+            ],
+        ),
+        seed(
+            "closed",
+            left(64, |producer, consumer| {
+                three(producer, consumer);
+                producer.close().expect("a good ring can be closed");
+            }),
+            vec![
+                Drain,
+                Release,
+                Advance,
+                Produce,
+                Advance,
+                Loan { len: 8 },
+                Send { kind: 1 },
+                Advance,
+                Close,
+            ],
+        ),
+        seed(
+            "closed-and-drained",
+            left(0, |producer, consumer| {
+                three(producer, consumer);
+                take(consumer);
+                producer.close().expect("a good ring can be closed");
+            }),
+            vec![Advance, Produce, Loan { len: 8 }, Send { kind: 1 }, Drain, Release],
+        ),
+        seed(
+            "resumed",
+            left(0, |producer, consumer| {
+                three(producer, consumer);
+                take(consumer);
+                full(producer, consumer);
+            }),
+            vec![Advance, Consume, Drain, Release, Produce, Loan { len: 4000 }, Send { kind: 1 }, Advance],
+        ),
+        seed(
+            "producer-position-lags",
+            Input { producer: 8, ..left(0, three) },
+            vec![Drain, Produce, Release, Loan { len: 100 }, Send { kind: 1 }],
+        ),
+        seed(
+            "met-in-flight-a-longer-record",
+            left(0, three),
+            vec![
+                Advance,
+                scribble(1, Value::Record(CAPACITY as u16)),
+                Advance,
+                Advance,
+                Release,
+                Consume,
+                Drain,
+            ],
+        ),
+        seed(
+            "met-in-flight-an-impossible-position",
+            left(0, full),
+            vec![
+                scribble(GRANULES + 1, Value::Near(-1)),
+                Loan { len: 1000 },
+                Loan { len: 0 },
+                Send { kind: 1 },
+                Close,
+            ],
+        ),
+        seed(
+            "bad-unknown-header",
+            Input { data: vec![0xff; 8], ..left(0, nothing) },
+            vec![Advance, Produce, Advance],
+        ),
+        seed("bad-position", Input { consumer: 12, ..left(0, nothing) }, vec![Consume, Produce]),
+        seed(
+            "bad-chain-around-the-ring",
+            Input { data: (1u64 << 48).to_ne_bytes().repeat(GRANULES as usize), ..left(0, nothing) },
+            vec![Drain, Release, Drain, Release, Produce],
+        ),
+        seed(
+            "bad-record-as-large-as-any",
+            Input { data: (1u64 << 48 | 0xffff_fff8).to_ne_bytes().to_vec(), ..left(0, nothing) },
+            vec![Advance],
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_read_as_it_was_written() {
+        for seed in seeds() {
+            let input: Input = Unstructured::new(&seed.input).arbitrary().unwrap();
+            assert_eq!(input.encode(), seed.input, "{}", seed.name);
+        }
+    }
+}
