@@ -303,6 +303,10 @@ impl Mem for Standing {
     fn position(&self, _: ringway_ring::Side) -> &Word {
         &self.position
     }
+
+    fn progress(&self, _: ringway_ring::Progress) -> &Word {
+        &self.position
+    }
 }
 
 #[cfg(test)]
