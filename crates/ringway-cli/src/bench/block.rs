@@ -24,17 +24,17 @@ impl Block {
     }
 }
 
-impl Channel for Block {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Block {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         self.turn.send(message)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         self.turn.receive(message)
     }
 
     /// Has the block filled `count` times and copies it each time. Returns the time the copies took.
-    fn stream(&mut self, _: &mut Message, count: u64) -> Result<Duration> {
+    fn stream(&mut self, _: &mut Message<N>, count: u64) -> Result<Duration> {
         let mut total = Duration::ZERO;
         for _ in 0..count {
             self.turn.give();
@@ -48,7 +48,7 @@ impl Channel for Block {
     }
 
     /// Fills the block `count` times, each time when the other side asks for it.
-    fn drain(&mut self, _: &mut Message, count: u64) -> Result<()> {
+    fn drain(&mut self, _: &mut Message<N>, count: u64) -> Result<()> {
         for _ in 0..count {
             self.turn.take()?;
             // SAFETY: the turn is ours: the other process waits in `stream` for us to give it.

@@ -65,12 +65,12 @@ pub(super) fn batching(side: &mut Side<'_>) -> Result<Batches> {
     Ring::open(side, "BATCH", Wait::Spin).map(Batches)
 }
 
-impl Channel for Ring {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Ring {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         self.to.send(message.compose()).map_err(Error::other)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         message.check(&self.from.recv().map_err(Error::other)?)
     }
 }
@@ -79,16 +79,16 @@ impl Channel for Ring {
 #[derive(Debug)]
 pub(super) struct Batches(Ring);
 
-impl Channel for Batches {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Batches {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         self.0.send(message)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         self.0.receive(message)
     }
 
-    fn send_all(&mut self, message: &mut Message, mut count: u64) -> Result<()> {
+    fn send_all(&mut self, message: &mut Message<N>, mut count: u64) -> Result<()> {
         while count > 0 {
             let mut batch = self.0.to.batch();
             let mut fits = true;
@@ -105,7 +105,7 @@ impl Channel for Batches {
         Ok(())
     }
 
-    fn receive_all(&mut self, message: &mut Message, mut count: u64) -> Result<()> {
+    fn receive_all(&mut self, message: &mut Message<N>, mut count: u64) -> Result<()> {
         while count > 0 {
             let batch = self.0.from.recv_batch(BATCH).map_err(Error::other)?;
             for arrived in batch.iter() {
