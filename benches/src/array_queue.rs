@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 use ringway_cli::bench::{
-    BySize, CAPACITY, Channel, Contender, Foreign, Message, Open, Opener, Result, Sizes, Waiting, Watch,
+    BySize, CAPACITY, Carrier, Channel, Contender, Foreign, Message, OneSize, Open, Opener, Result, Sizes,
+    Waiting, Watch,
 };
 
 use crate::value::{UpTo, Value};
@@ -23,9 +24,9 @@ pub(crate) const OPENER: Opener = Opener {
 struct Queues<'a>(&'a Watch);
 
 impl Sizes<2> for Queues<'_> {
-    type Side<const N: usize> = Side<N>;
+    type Side = dyn Carrier + Send;
 
-    fn open<const N: usize>(&mut self) -> Result<[Side<N>; 2]> {
+    fn open<const N: usize>(&mut self) -> Result<[Box<Self::Side>; 2]> {
         let queue = || Arc::new(ArrayQueue::new(CAPACITY / size_of::<UpTo<N>>()));
         let [down, up] = [queue(), queue()];
         let side = |to: &Queue<N>, from: &Queue<N>| Side {
@@ -33,7 +34,7 @@ impl Sizes<2> for Queues<'_> {
             from: Arc::clone(from),
             watch: self.0.clone(),
         };
-        Ok([side(&down, &up), side(&up, &down)])
+        Ok([side(&down, &up), side(&up, &down)].map(|side| Box::new(OneSize::<_, N>(side)) as _))
     }
 }
 

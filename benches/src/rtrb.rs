@@ -7,8 +7,8 @@ use std::iter;
 
 use ::rtrb::{Consumer, Producer, RingBuffer};
 use ringway_cli::bench::{
-    BothSides, BySize, CAPACITY, Channel, Contender, Foreign, Message, Open, Opener, Result, Sizes, Waiting,
-    Watch,
+    BothSides, BySize, CAPACITY, Carrier, Channel, Contender, Foreign, Message, OneSize, Open, Opener,
+    Result, Sizes, Waiting, Watch,
 };
 
 use crate::value::{Exactly, UpTo, Value};
@@ -31,7 +31,7 @@ const fn opener(name: &'static str, open: fn(&Watch) -> Result<BothSides>) -> Op
     Opener { foreign: Foreign { name, waiting: Waiting::Spins }, open: Open::Threads(open) }
 }
 
-fn open(sizes: impl Sizes<2>) -> Result<BothSides> {
+fn open(sizes: impl Sizes<2, Side = dyn Carrier + Send>) -> Result<BothSides> {
     let [ours, theirs] = BySize::open(sizes)?;
     Ok([Box::new(ours), Box::new(theirs)])
 }
@@ -41,26 +41,27 @@ struct Fixed<'a>(&'a Watch);
 struct Chunks<'a, const M: usize>(&'a Watch);
 
 impl Sizes<2> for OneByOnes<'_> {
-    type Side<const N: usize> = OneByOne<UpTo<N>>;
+    type Side = dyn Carrier + Send;
 
-    fn open<const N: usize>(&mut self) -> Result<[Self::Side<N>; 2]> {
-        Ok(Ends::both(self.0).map(OneByOne))
+    fn open<const N: usize>(&mut self) -> Result<[Box<Self::Side>; 2]> {
+        Ok(Ends::<UpTo<N>>::both(self.0).map(|ends| Box::new(OneSize::<_, N>(OneByOne(ends))) as _))
     }
 }
 
 impl Sizes<2> for Fixed<'_> {
-    type Side<const N: usize> = OneByOne<Exactly<N>>;
+    type Side = dyn Carrier + Send;
 
-    fn open<const N: usize>(&mut self) -> Result<[Self::Side<N>; 2]> {
-        Ok(Ends::both(self.0).map(OneByOne))
+    fn open<const N: usize>(&mut self) -> Result<[Box<Self::Side>; 2]> {
+        Ok(Ends::<Exactly<N>>::both(self.0).map(|ends| Box::new(OneSize::<_, N>(OneByOne(ends))) as _))
     }
 }
 
 impl<const M: usize> Sizes<2> for Chunks<'_, M> {
-    type Side<const N: usize> = Chunked<UpTo<N>, M>;
+    type Side = dyn Carrier + Send;
 
-    fn open<const N: usize>(&mut self) -> Result<[Self::Side<N>; 2]> {
-        Ok(Ends::both(self.0).map(Chunked))
+    fn open<const N: usize>(&mut self) -> Result<[Box<Self::Side>; 2]> {
+        let sides = Ends::<UpTo<N>>::both(self.0).map(Chunked::<_, M>);
+        Ok(sides.map(|side| Box::new(OneSize::<_, N>(side)) as _))
     }
 }
 

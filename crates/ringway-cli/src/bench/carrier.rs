@@ -97,59 +97,58 @@ where
     }
 }
 
+/// A channel that carries messages of one size.
+#[derive(Debug)]
+pub struct OneSize<C, const N: usize>(pub C);
+
+impl<C: Channel<N>, const N: usize> Carrier for OneSize<C, N> {
+    fn run(&mut self, size: usize, half: Half<'_>) -> Result<Duration> {
+        if size == N { run(&mut self.0, half) } else { Err(Error::Size(size)) }
+    }
+}
+
 /// How channels of each size come to be, `K` sides at once: one in a process, both between threads.
 pub trait Sizes<const K: usize> {
-    /// A side that carries messages of `N` bytes.
-    type Side<const N: usize>: Channel<N> + Send + 'static;
+    /// A side that carries messages of one size: `dyn Carrier`, between threads `dyn Carrier + Send`.
+    type Side: Carrier + ?Sized;
 
-    /// Opens a channel for messages of `N` bytes.
+    /// Opens a channel for messages of `N` bytes: [`OneSize`] of it, boxed.
     ///
     /// # Errors
     /// Something was refused.
-    fn open<const N: usize>(&mut self) -> Result<[Self::Side<N>; K]>;
+    fn open<const N: usize>(&mut self) -> Result<[Box<Self::Side>; K]>;
 }
 
-/// Channels that carry messages of one size each.
+/// Channels that carry messages of one size each, for every size that is measured.
 #[derive(Debug)]
-pub struct BySize(BTreeMap<usize, Box<dyn Carrier + Send>>);
+pub struct BySize<C: ?Sized>(BTreeMap<usize, Box<C>>);
 
-impl BySize {
-    /// Opens a channel for every size that is measured.
+impl<C: Carrier + ?Sized> BySize<C> {
+    /// Opens a channel for every size.
     ///
     /// # Errors
     /// As for [`Sizes::open`].
-    pub fn open<const K: usize>(mut sizes: impl Sizes<K>) -> Result<[Self; K]> {
+    pub fn open<const K: usize>(mut sizes: impl Sizes<K, Side = C>) -> Result<[Self; K]> {
         let mut all = [const { Self(BTreeMap::new()) }; K];
-        Self::add::<8, K>(&mut all, &mut sizes)?;
-        Self::add::<48, K>(&mut all, &mut sizes)?;
-        Self::add::<64, K>(&mut all, &mut sizes)?;
-        Self::add::<256, K>(&mut all, &mut sizes)?;
-        Self::add::<1024, K>(&mut all, &mut sizes)?;
-        Self::add::<4096, K>(&mut all, &mut sizes)?;
-        Self::add::<65536, K>(&mut all, &mut sizes)?;
+        let mut add = |size, sides: [Box<C>; K]| {
+            for (each, side) in all.iter_mut().zip(sides) {
+                each.0.insert(size, side);
+            }
+        };
+        add(8, sizes.open::<8>()?);
+        add(48, sizes.open::<48>()?);
+        add(64, sizes.open::<64>()?);
+        add(256, sizes.open::<256>()?);
+        add(1024, sizes.open::<1024>()?);
+        add(4096, sizes.open::<4096>()?);
+        add(65536, sizes.open::<65536>()?);
         Ok(all)
     }
-
-    fn add<const N: usize, const K: usize>(all: &mut [Self; K], sizes: &mut impl Sizes<K>) -> Result<()> {
-        for (each, side) in all.iter_mut().zip(sizes.open::<N>()?) {
-            each.0.insert(N, Box::new(OneSize::<_, N>(side)));
-        }
-        Ok(())
-    }
 }
 
-impl Carrier for BySize {
+impl<C: Carrier + ?Sized> Carrier for BySize<C> {
     fn run(&mut self, size: usize, half: Half<'_>) -> Result<Duration> {
         self.0.get_mut(&size).ok_or(Error::Size(size))?.run(size, half)
-    }
-}
-
-#[derive(Debug)]
-struct OneSize<C, const N: usize>(C);
-
-impl<C: Channel<N>, const N: usize> Carrier for OneSize<C, N> {
-    fn run(&mut self, _: usize, half: Half<'_>) -> Result<Duration> {
-        run(&mut self.0, half)
     }
 }
 

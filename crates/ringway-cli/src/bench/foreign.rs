@@ -107,9 +107,15 @@ impl Watch {
                 }
                 std::hint::spin_loop();
             }
-            if self.0.gone() {
+            if self.ended() {
                 return Err(Error::Gone);
             }
         }
+    }
+
+    /// Whether the other side is known to have ended.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.0.gone()
     }
 }

@@ -47,7 +47,7 @@ mod table;
 mod thread;
 mod units;
 
-pub use carrier::{AnySize, BySize, Carrier, Half, Sizes};
+pub use carrier::{AnySize, BySize, Carrier, Half, OneSize, Sizes};
 pub use channel::Channel;
 pub use command::{Options, run};
 pub use contender::{Contender, Waiting};
