@@ -8,7 +8,7 @@ use std::{fs, process, thread};
 
 use ringway_cli::bench::{
     AnySize, BothSides, Carrier, Channel, Contender, Error, Foreign, Message, Open, Opener, Pair, Place,
-    Result, Subject, Waiting, Watch, serve_if_child_with,
+    Result, Series, Subject, Waiting, Watch, compare_placed, serve_if_child_with,
 };
 
 const ROUNDS: u64 = 100;
@@ -32,13 +32,14 @@ fn main() {
         eprintln!("hangs");
         process::exit(1);
     });
-    let claims: [(&str, fn()); 6] = [
+    let claims: [(&str, fn()); 7] = [
         ("threads_carry_messages_of_every_size", threads_carry_messages_of_every_size),
         ("processes_carry_messages_of_every_size", processes_carry_messages_of_every_size),
         ("a_garbled_message_is_an_error", a_garbled_message_is_an_error),
         ("a_panic_on_the_other_side_is_an_error", a_panic_on_the_other_side_is_an_error),
         ("a_size_that_nobody_carries_is_an_error", a_size_that_nobody_carries_is_an_error),
         ("who_was_not_brought_along_is_an_error", who_was_not_brought_along_is_an_error),
+        ("a_turn_lies_between_two_slices_of_its_gauge", a_turn_lies_between_two_slices_of_its_gauge),
     ];
     for (name, claim) in claims {
         claim();
@@ -92,6 +93,18 @@ fn who_was_not_brought_along_is_an_error() {
     let stranger = Contender::Foreign(OPENERS[0].foreign);
     let error = Pair::start(&[stranger]).unwrap_err();
     assert!(matches!(error, Error::NotStarted(_)), "{error}");
+}
+
+fn a_turn_lies_between_two_slices_of_its_gauge() {
+    let (mut pair, queues) = start(0);
+    let (gauge, floor) = (Subject::hand_over(Contender::RingPark, 8), Subject::hand_over(queues, 8));
+    let contenders = [queues, Contender::RingPark].map(|it| Subject::stream(it, 8));
+    let seen = compare_placed(&mut pair, gauge, floor, &contenders, Duration::ZERO).unwrap();
+    let gauges_of = |series: &Series| series.slices.iter().map(|it| it.gauge_ns).collect::<Vec<_>>();
+    let gauges: Vec<_> = seen.contenders.iter().map(gauges_of).collect();
+    assert_eq!(gauges[0], gauges[1]);
+    assert!(gauges[0].windows(2).all(|turns| turns[0][1] == turns[1][0]), "{gauges:?}");
+    assert!(gauges[0].iter().all(|[before, after]| before != after), "{gauges:?}");
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
