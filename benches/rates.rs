@@ -67,7 +67,7 @@ const TABLES: [Table; 6] = [
         sizes: &[BLOCK],
         floor: Contender::Memcpy,
         floor_otherwise: None,
-        contenders: &[RTRB_IN_PLACE, Contender::RingSpin, Contender::RingPark],
+        contenders: &[Contender::Overwrite, RTRB_IN_PLACE, Contender::RingSpin, Contender::RingPark],
         bar: |contender, _, _| ring(contender, 0.8),
     },
 ];
@@ -83,8 +83,14 @@ fn main() -> ExitCode {
 }
 
 fn rates(time: Duration) -> Result<()> {
-    let own =
-        [Contender::Line, Contender::Memcpy, Contender::RingSpin, Contender::RingPark, Contender::RingBatch];
+    let own = [
+        Contender::Line,
+        Contender::Memcpy,
+        Contender::Overwrite,
+        Contender::RingSpin,
+        Contender::RingPark,
+        Contender::RingBatch,
+    ];
     let threads = THREADS.map(|opener| Contender::Foreign(opener.foreign));
     let mut pair = Pair::start_with(&[&own[..], &threads[..]].concat(), &THREADS)?;
     two_cpus(&pair)?;

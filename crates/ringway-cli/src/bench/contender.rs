@@ -19,6 +19,9 @@ pub enum Contender {
     Futex,
     /// Floor of streams: memcpy of [`BLOCK`](super::BLOCK) bytes that the other process has just written.
     Memcpy,
+    /// Bare: memcpy of as many bytes over what the other process has just read: the sender's half of a stream through
+    /// memory that is used again.
+    Overwrite,
     /// A ring whose sides never sleep.
     RingSpin,
     /// A ring whose sides spin first and then sleep.
@@ -50,12 +53,13 @@ pub enum Waiting {
 
 impl Contender {
     /// All that nobody has to bring along.
-    const OWN: [Self; 11] = [
+    const OWN: [Self; 12] = [
         Self::Line,
         Self::LinePaused,
         Self::TwoLines,
         Self::Futex,
         Self::Memcpy,
+        Self::Overwrite,
         Self::RingSpin,
         Self::RingPark,
         Self::RingSleep,
@@ -84,6 +88,7 @@ impl Contender {
             Self::TwoLines => "bare: a line a writer",
             Self::Futex => "floor: futex ping-pong",
             Self::Memcpy => "floor: memcpy",
+            Self::Overwrite => "bare: memcpy over it",
             Self::RingSpin => "ring, spinning",
             Self::RingPark => "ring, able to sleep",
             Self::RingSleep => "ring, sleeping at once",
@@ -102,6 +107,7 @@ impl Contender {
             | Self::LinePaused
             | Self::TwoLines
             | Self::Memcpy
+            | Self::Overwrite
             | Self::RingSpin
             | Self::RingBatch => Waiting::Spins,
             Self::RingPark => Waiting::SpinsThenSleeps,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::block::Block;
+use super::block::{Block, Timed};
 use super::carrier::Half;
 use super::foreign::{Open, Opener, Place, Watch};
 use super::futex::Futex;
@@ -92,7 +92,8 @@ fn open(
             Box::new(AnySize(Line::two(shared, lines[side.number()], lines[1 - side.number()])))
         }
         Contender::Futex => Box::new(AnySize(Futex::new(shared, side.number()))),
-        Contender::Memcpy => Box::new(AnySize(Block::new(shared, 2))),
+        Contender::Memcpy => Box::new(AnySize(Block::new(shared, 2, Timed::Copying))),
+        Contender::Overwrite => Box::new(AnySize(Block::new(shared, 5, Timed::Writing))),
         Contender::RingSpin => Box::new(AnySize(ring::spinning(side)?)),
         Contender::RingPark => Box::new(AnySize(ring::parking(side)?)),
         Contender::RingSleep => Box::new(AnySize(ring::sleeping(side)?)),
