@@ -67,14 +67,23 @@ const TABLES: [Table; 6] = [
         sizes: &[BLOCK],
         floor: Contender::Memcpy,
         floor_otherwise: None,
-        contenders: &[Contender::Overwrite, RTRB_IN_PLACE, Contender::RingSpin, Contender::RingPark],
+        contenders: &[
+            Contender::Overwrite,
+            RTRB_IN_PLACE,
+            Contender::RingSpin,
+            Contender::RingPark,
+            Contender::RingLarge,
+        ],
         bar: |contender, _, _| ring(contender, 0.8),
     },
 ];
 
 /// The bar for a ring, and none for anything else.
 fn ring(contender: Contender, speed: f64) -> Option<Bar> {
-    let ring = matches!(contender, Contender::RingSpin | Contender::RingPark | Contender::RingBatch);
+    let ring = matches!(
+        contender,
+        Contender::RingSpin | Contender::RingLarge | Contender::RingPark | Contender::RingBatch
+    );
     ring.then_some(Bar::AtLeast(speed))
 }
 
@@ -87,6 +96,7 @@ fn rates(time: Duration) -> Result<()> {
         Contender::Line,
         Contender::Memcpy,
         Contender::Overwrite,
+        Contender::RingLarge,
         Contender::RingSpin,
         Contender::RingPark,
         Contender::RingBatch,

@@ -2,7 +2,7 @@
 //!
 //! A third process, the media driver, makes the memory and moves the limits up to which a publisher may write. It is this
 //! program once more. It shares the two CPUs with everybody else here, so it backs off when it has nothing to do, and
-//! the terms are large enough that publishers rarely wait for it.
+//! with short terms publishers would wait for it.
 
 use std::ffi::CString;
 use std::io::{self, Read};
@@ -21,8 +21,9 @@ use rusteron_media_driver::{
 pub(crate) const OPENER: Opener =
     Opener { foreign: Foreign { name: "Aeron IPC", waiting: Waiting::Spins }, open: Open::Processes(open) };
 
-/// The largest unit of transfer there is: what fits is not fragmented.
-const CHANNEL: &std::ffi::CStr = c"aeron:ipc?term-length=16m|mtu=65504";
+/// Terms as long as they are by default: up to half of one may be on the way. The largest unit of transfer there is: what
+/// fits is not fragmented.
+const CHANNEL: &std::ffi::CStr = c"aeron:ipc?term-length=64m|mtu=65504";
 const STREAMS: [i32; 2] = [1001, 1002];
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Fragments a poll, where messages come one behind the other.

@@ -14,7 +14,8 @@ const ICEORYX2: Contender = Contender::Foreign(iceoryx::OPENER.foreign);
 const AERON: Contender = Contender::Foreign(aeron::OPENER.foreign);
 
 const SIZES: &[usize] = &[8, 48, 64, 256, 4 << 10, 64 << 10];
-const PEERS: &[Contender] = &[Contender::RingPark, ICEORYX2, AERON, Contender::Pipe, Contender::Socket];
+const PEERS: &[Contender] =
+    &[Contender::RingPark, Contender::RingLarge, ICEORYX2, AERON, Contender::Pipe, Contender::Socket];
 
 const TABLES: [Table; 2] = [
     Table {
@@ -39,7 +40,8 @@ const TABLES: [Table; 2] = [
 
 /// The bar for whatever is no ring: the ring is ahead.
 fn peer(contender: Contender) -> Option<Bar> {
-    (contender != Contender::RingPark).then_some(Bar::Below(1.0))
+    let ring = matches!(contender, Contender::RingPark | Contender::RingLarge);
+    (!ring).then_some(Bar::Below(1.0))
 }
 
 fn main() -> ExitCode {

@@ -24,6 +24,9 @@ pub enum Contender {
     Overwrite,
     /// A ring whose sides never sleep.
     RingSpin,
+    /// [`RingSpin`](Self::RingSpin) with 32 MiB in each direction: memory comes round so late that the other core has
+    /// long lost it from its caches.
+    RingLarge,
     /// A ring whose sides spin first and then sleep.
     RingPark,
     /// A ring whose sides sleep at once.
@@ -53,7 +56,7 @@ pub enum Waiting {
 
 impl Contender {
     /// All that nobody has to bring along.
-    const OWN: [Self; 12] = [
+    const OWN: [Self; 13] = [
         Self::Line,
         Self::LinePaused,
         Self::TwoLines,
@@ -61,6 +64,7 @@ impl Contender {
         Self::Memcpy,
         Self::Overwrite,
         Self::RingSpin,
+        Self::RingLarge,
         Self::RingPark,
         Self::RingSleep,
         Self::RingBatch,
@@ -90,6 +94,7 @@ impl Contender {
             Self::Memcpy => "floor: memcpy",
             Self::Overwrite => "bare: memcpy over it",
             Self::RingSpin => "ring, spinning",
+            Self::RingLarge => "ring of 32 MiB",
             Self::RingPark => "ring, able to sleep",
             Self::RingSleep => "ring, sleeping at once",
             Self::RingBatch => "ring, batches of 16",
@@ -109,6 +114,7 @@ impl Contender {
             | Self::Memcpy
             | Self::Overwrite
             | Self::RingSpin
+            | Self::RingLarge
             | Self::RingBatch => Waiting::Spins,
             Self::RingPark => Waiting::SpinsThenSleeps,
             Self::Futex | Self::RingSleep | Self::Pipe | Self::Socket => Waiting::Sleeps,
