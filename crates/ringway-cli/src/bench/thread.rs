@@ -43,9 +43,7 @@ impl Thread {
         let handle = thread::Builder::new().name("answers".into()).spawn(answer)?;
         Ok(Self { control: Some(Control::new(ours)), shared: kept, handle: Some(handle) })
     }
-}
 
-impl Thread {
     /// The socket over which it is asked.
     pub(super) fn control(&mut self) -> Option<&mut Control> {
         self.control.as_mut()
