@@ -2,16 +2,38 @@
 //!
 //! The measuring itself is [`ringway_cli::bench`], the harness behind `ringway bench`.
 
+mod array_queue;
+mod rtrb;
+mod table;
+mod value;
+
 use std::env;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ringway_cli::bench::{Error, Pair, Result, Slice, Spread, Time, serve_if_child};
+use ringway_cli::bench::{Error, Opener, Pair, Result, Slice, Spread, Time, serve_if_child_with};
+
+pub use array_queue::ARRAY_QUEUE;
+pub use rtrb::{RTRB, RTRB_CHUNKS, RTRB_FIXED, RTRB_IN_PLACE};
+pub use table::{Bar, Table, measure};
+
+/// Queues between threads that the benchmarks bring along.
+pub const THREADS: [Opener; 5] =
+    [rtrb::ONE_BY_ONE, rtrb::IN_PLACE, rtrb::CHUNKS, rtrb::FIXED, array_queue::OPENER];
 
 /// Runs a benchmark for as many seconds as the command line says, or for `seconds`.
 pub fn run(seconds: u64, benchmark: impl FnOnce(Duration) -> Result<()>) -> ExitCode {
-    serve_if_child();
+    run_with(&[], seconds, benchmark)
+}
+
+/// [`run`], where the benchmark brings these along.
+pub fn run_with(
+    openers: &[Opener],
+    seconds: u64,
+    benchmark: impl FnOnce(Duration) -> Result<()>,
+) -> ExitCode {
+    serve_if_child_with(openers);
     let seconds = arguments().find_map(|argument| argument.parse().ok()).unwrap_or(seconds);
     finish(benchmark(Duration::from_secs(seconds)))
 }

@@ -1,9 +1,11 @@
 //! Who is measured.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// A way to hand messages from process to process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+use super::foreign::{Foreign, Open, Opener};
+
+/// A way to hand messages over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contender {
     /// Floor: one cache line written in turn, the waiting side loads as fast as it can.
@@ -17,8 +19,14 @@ pub enum Contender {
     Futex,
     /// Floor of streams: memcpy of [`BLOCK`](super::BLOCK) bytes that the other process has just written.
     Memcpy,
+    /// Bare: memcpy of as many bytes over what the other process has just read: the sender's half of a stream through
+    /// memory that is used again.
+    Overwrite,
     /// A ring whose sides never sleep.
     RingSpin,
+    /// [`RingSpin`](Self::RingSpin) with 32 MiB in each direction: memory comes round so late that the other core has
+    /// long lost it from its caches.
+    RingLarge,
     /// A ring whose sides spin first and then sleep.
     RingPark,
     /// A ring whose sides sleep at once.
@@ -29,10 +37,13 @@ pub enum Contender {
     Pipe,
     /// A pair of Unix stream sockets.
     Socket,
+    /// One that was brought along.
+    #[serde(untagged)]
+    Foreign(Foreign),
 }
 
 /// What a side does while it has nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
     /// It uses a whole CPU.
@@ -44,6 +55,34 @@ pub enum Waiting {
 }
 
 impl Contender {
+    /// All that nobody has to bring along.
+    const OWN: [Self; 13] = [
+        Self::Line,
+        Self::LinePaused,
+        Self::TwoLines,
+        Self::Futex,
+        Self::Memcpy,
+        Self::Overwrite,
+        Self::RingSpin,
+        Self::RingLarge,
+        Self::RingPark,
+        Self::RingSleep,
+        Self::RingBatch,
+        Self::Pipe,
+        Self::Socket,
+    ];
+
+    /// The contender of this name, be it one of ours or one of `openers`.
+    pub(super) fn find(name: &str, openers: &[Opener]) -> Option<Self> {
+        let foreign = openers.iter().map(|opener| Self::Foreign(opener.foreign));
+        Self::OWN.into_iter().chain(foreign).find(|contender| contender.name() == name)
+    }
+
+    /// How one of `openers` is opened; `None` if it is none of them.
+    pub(super) fn open(self, openers: &[Opener]) -> Option<Open> {
+        openers.iter().find(|opener| self == Self::Foreign(opener.foreign)).map(|opener| opener.open)
+    }
+
     /// What tables call it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -53,12 +92,15 @@ impl Contender {
             Self::TwoLines => "bare: a line a writer",
             Self::Futex => "floor: futex ping-pong",
             Self::Memcpy => "floor: memcpy",
+            Self::Overwrite => "bare: memcpy over it",
             Self::RingSpin => "ring, spinning",
+            Self::RingLarge => "ring of 32 MiB",
             Self::RingPark => "ring, able to sleep",
             Self::RingSleep => "ring, sleeping at once",
             Self::RingBatch => "ring, batches of 16",
             Self::Pipe => "pipe",
             Self::Socket => "Unix stream socket",
+            Self::Foreign(foreign) => foreign.name,
         }
     }
 
@@ -70,10 +112,13 @@ impl Contender {
             | Self::LinePaused
             | Self::TwoLines
             | Self::Memcpy
+            | Self::Overwrite
             | Self::RingSpin
+            | Self::RingLarge
             | Self::RingBatch => Waiting::Spins,
             Self::RingPark => Waiting::SpinsThenSleeps,
             Self::Futex | Self::RingSleep | Self::Pipe | Self::Socket => Waiting::Sleeps,
+            Self::Foreign(foreign) => foreign.waiting,
         }
     }
 

@@ -3,8 +3,6 @@
 use std::process::ExitStatus;
 use std::{fmt, io};
 
-use super::Contender;
-
 /// A measurement, or what it returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -14,7 +12,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The system refused something.
     System(io::Error),
-    /// A ring, or a histogram, refused something.
+    /// A ring, a foreign contender or a histogram refused something.
     Other(Box<dyn std::error::Error + Send + Sync>),
     /// A message is not the one that was due.
     Garbled {
@@ -25,20 +23,23 @@ pub enum Error {
     },
     /// The two processes would share one CPU.
     OneCpu,
-    /// The other process had not been told to carry messages this way.
-    NotStarted(Contender),
-    /// The other process ended while this one waited for it.
+    /// The other side had not been told to carry messages this way.
+    NotStarted(String),
+    /// Messages of this many bytes are not carried.
+    Size(usize),
+    /// The other side ended while this one waited for it.
     Gone,
     /// The other process ended, and how.
     Died(ExitStatus),
-    /// The other process failed and said why.
+    /// The other side failed and said why.
     Failed(String),
 }
 
 impl Error {
-    /// An error of a ring, or of a histogram.
+    /// An error of a ring, of a foreign contender, or of a histogram.
     #[cold]
-    pub(super) fn other(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+    #[must_use]
+    pub fn other(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Other(Box::new(error))
     }
 }
@@ -52,10 +53,11 @@ impl fmt::Display for Error {
                 write!(f, "message {number} of {size} bytes did not arrive as it was sent")
             }
             Self::OneCpu => f.write_str("there is but one CPU to run on; this measurement needs two"),
-            Self::NotStarted(contender) => write!(f, "not set up: {}", contender.name()),
-            Self::Gone => f.write_str("the other process ended during the measurement"),
+            Self::NotStarted(contender) => write!(f, "not set up: {contender}"),
+            Self::Size(size) => write!(f, "not set up for messages of {size} bytes"),
+            Self::Gone => f.write_str("the other side ended during the measurement"),
             Self::Died(status) => write!(f, "the other process ended during the measurement: {status}"),
-            Self::Failed(why) => write!(f, "the other process failed: {why}"),
+            Self::Failed(why) => write!(f, "the other side failed: {why}"),
         }
     }
 }

@@ -22,8 +22,8 @@ impl Futex {
     }
 }
 
-impl Channel for Futex {
-    fn send(&mut self, _: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Futex {
+    fn send(&mut self, _: &mut Message<N>) -> Result<()> {
         // The top bit is for `Shared::set_gone`.
         self.sent = (self.sent + 1) & (u32::MAX >> 1);
         let bell = self.shared.bell(self.side);
@@ -33,7 +33,7 @@ impl Channel for Futex {
         Ok(())
     }
 
-    fn receive(&mut self, _: &mut Message) -> Result<()> {
+    fn receive(&mut self, _: &mut Message<N>) -> Result<()> {
         self.received = (self.received + 1) & (u32::MAX >> 1);
         let bell = self.shared.bell(1 - self.side);
         loop {

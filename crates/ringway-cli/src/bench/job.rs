@@ -1,4 +1,4 @@
-//! What the two processes say to each other, outside the measured time: a line of JSON each.
+//! What the two sides say to each other, outside the measured time: a line of JSON each.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -7,23 +7,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Contender;
-
-/// Round trips in front of every measured part: the other side has left the control socket by then.
-pub(super) const WARM_UP: u64 = 8;
-
 /// What the parent asks for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    /// First of all: run on this CPU, and open these.
-    Begin { cpu: Option<usize>, contenders: Vec<Contender> },
-    /// Answer this many messages behind the warm-up.
-    Answer { contender: Contender, size: usize, rounds: u64 },
-    /// Receive this many behind the warm-up, then send one.
-    Drain { contender: Contender, size: usize, count: u64 },
+    /// First of all, of the other process: run on this CPU, and open these, which are told by their names.
+    Begin { cpu: Option<usize>, contenders: Vec<String> },
+    /// Do the other half of asking, so many rounds.
+    Answer { contender: String, size: usize, rounds: u64 },
+    /// Do the other half of a stream of so many messages.
+    Drain { contender: String, size: usize, count: u64 },
 }
 
-/// What the child replies, once for each job.
+/// What the other side replies, once for each job.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// It is done, and has taken this long and this much processor time.

@@ -60,13 +60,13 @@ pub(super) fn socket(side: &mut Side<'_>) -> io::Result<Stream<UnixStream, UnixS
     Ok(Stream::new(socket.try_clone()?, socket))
 }
 
-impl<R: Read + Debug, W: Write + Debug> Channel for Stream<R, W> {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize, R: Read + Debug, W: Write + Debug> Channel<N> for Stream<R, W> {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         Ok(self.to.write_all(message.compose())?)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
-        self.buffer.resize(message.size(), 0);
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
+        self.buffer.resize(N, 0);
         self.from.read_exact(&mut self.buffer)?;
         message.check(&self.buffer)
     }

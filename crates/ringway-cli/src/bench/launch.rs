@@ -43,6 +43,11 @@ impl Launch {
         Ok(())
     }
 
+    /// Gives a text to the child, which finds it in its environment under `key`.
+    pub(super) fn tell(&mut self, key: &str, text: &str) {
+        self.command.env(key, text);
+    }
+
     /// Gives two rings to the child, which finds them under these keys: one to send to, one to receive from.
     pub(super) fn pass_rings(&mut self, sent: (&str, Offer), received: (&str, Offer)) -> io::Result<()> {
         sent.1.give_to(&mut self.command, sent.0)?;
@@ -70,6 +75,14 @@ pub(super) enum Side<'a> {
 }
 
 impl Side<'_> {
+    /// The same side, for a while.
+    pub(super) fn reborrow(&mut self) -> Side<'_> {
+        match self {
+            Self::Parent(launch) => Side::Parent(launch),
+            Self::Child => Side::Child,
+        }
+    }
+
     /// 0 for the parent, 1 for the child.
     pub(super) fn number(&self) -> usize {
         match self {

@@ -61,13 +61,13 @@ impl Line {
     }
 }
 
-impl Channel for Line {
-    fn send(&mut self, _: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Line {
+    fn send(&mut self, _: &mut Message<N>) -> Result<()> {
         self.give();
         Ok(())
     }
 
-    fn receive(&mut self, _: &mut Message) -> Result<()> {
+    fn receive(&mut self, _: &mut Message<N>) -> Result<()> {
         self.take()
     }
 }

@@ -5,68 +5,84 @@ use super::{Error, Result};
 const WORD: usize = 8;
 const FILLING: u64 = 0x0123_4567_89ab_cdef;
 
-/// The payloads of one job, as one side writes and expects them.
+/// The payloads of one job, `N` bytes each, as one side writes and expects them.
 ///
 /// The first word is the number of the message, the last its complement, all between is fixed. So the
 /// exclusive or of everything behind the number tells whether each word arrived, and finding out takes a
 /// look at every byte.
+///
+/// The compiler knows the size, as it would in a program that sends messages of one type: what is measured is the
+/// channel, and not how long the C library takes to find out how little it has to copy.
 #[derive(Debug)]
-pub(super) struct Message {
-    bytes: Box<[u8]>,
-    /// Exclusive or of the fixed words.
-    fixed: u64,
-    /// What of the complement takes part in that: nothing if the number is the whole message.
-    complement: u64,
+pub struct Message<const N: usize> {
+    bytes: [u8; N],
     sent: u64,
     received: u64,
 }
 
-impl Message {
-    /// Messages of `size` bytes, rounded up to whole words and at least one.
-    pub(super) fn new(size: usize) -> Self {
-        let words = size.div_ceil(WORD).max(1);
-        let fixed = words.saturating_sub(2);
-        Self {
-            bytes: FILLING.to_le_bytes().repeat(words).into(),
-            fixed: if fixed % 2 == 1 { FILLING } else { 0 },
-            complement: if words > 1 { u64::MAX } else { 0 },
-            sent: 0,
-            received: 0,
-        }
-    }
+impl<const N: usize> Message<N> {
+    const WHOLE_WORDS: () =
+        assert!(N >= WORD && N % WORD == 0, "a message has one word at least, and no half one");
 
-    /// Bytes of every message.
-    pub(super) fn size(&self) -> usize {
-        self.bytes.len()
+    /// Exclusive or of the fixed words.
+    const FIXED: u64 = if N / WORD % 2 == 1 && N > WORD { FILLING } else { 0 };
+
+    /// What of the complement takes part in that: nothing if the number is the whole message.
+    const COMPLEMENT: u64 = if N > WORD { u64::MAX } else { 0 };
+
+    /// Nothing sent, nothing received.
+    #[must_use]
+    pub fn new() -> Self {
+        let () = Self::WHOLE_WORDS;
+        let mut bytes = [0; N];
+        for word in bytes.chunks_exact_mut(WORD) {
+            word.copy_from_slice(&FILLING.to_le_bytes());
+        }
+        Self { bytes, sent: 0, received: 0 }
     }
 
     /// Writes the next message to be sent.
     #[inline]
-    pub(super) fn compose(&mut self) -> &[u8] {
+    pub fn compose(&mut self) -> &[u8; N] {
         self.sent += 1;
-        let last = self.bytes.len() - WORD;
-        self.bytes[last..].copy_from_slice(&(!self.sent).to_le_bytes());
+        self.bytes[N - WORD..].copy_from_slice(&(!self.sent).to_le_bytes());
         self.bytes[..WORD].copy_from_slice(&self.sent.to_le_bytes());
         &self.bytes
     }
 
     /// The message that [`compose`](Self::compose) has written last.
-    pub(super) fn composed(&self) -> &[u8] {
+    #[inline]
+    #[must_use]
+    pub fn composed(&self) -> &[u8; N] {
         &self.bytes
     }
 
-    /// Reads a message that has arrived, every byte of it; fails if it is not the one that comes next.
+    /// Reads a message that has arrived, every byte of it.
+    ///
+    /// # Errors
+    /// [`Error::Garbled`] if it is not the one that comes next.
     #[inline]
-    pub(super) fn check(&mut self, arrived: &[u8]) -> Result<()> {
+    pub fn check(&mut self, arrived: &[u8]) -> Result<()> {
         self.received += 1;
-        let mut words = arrived.chunks_exact(WORD).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
-        let number = words.next();
-        let folded = words.fold(0, |folded, word| folded ^ word);
-        let expected = self.fixed ^ (!self.received & self.complement);
-        if arrived.len() != self.bytes.len() || number != Some(self.received) || folded != expected {
-            return Err(Error::Garbled { number: self.received, size: self.bytes.len() });
-        }
-        Ok(())
+        let intact = <&[u8; N]>::try_from(arrived).is_ok_and(|arrived| {
+            let mut words =
+                arrived.chunks_exact(WORD).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
+            let number = words.next();
+            let folded = words.fold(0, |folded, word| folded ^ word);
+            number == Some(self.received) && folded == Self::FIXED ^ (!self.received & Self::COMPLEMENT)
+        });
+        if intact { Ok(()) } else { Err(self.garbled()) }
+    }
+
+    #[cold]
+    fn garbled(&self) -> Error {
+        Error::Garbled { number: self.received, size: N }
+    }
+}
+
+impl<const N: usize> Default for Message<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -74,37 +90,49 @@ impl Message {
 mod tests {
     use super::*;
 
-    const SIZES: [usize; 6] = [8, 16, 24, 48, 64, 1024];
+    /// Does `$claim` for messages of some sizes.
+    macro_rules! for_sizes {
+        ($claim:ident) => {
+            $claim::<8>();
+            $claim::<16>();
+            $claim::<24>();
+            $claim::<48>();
+            $claim::<64>();
+            $claim::<1024>();
+        };
+    }
 
     #[test]
     fn what_is_sent_is_what_is_expected() {
-        for size in SIZES {
-            let (mut sender, mut receiver) = (Message::new(size), Message::new(size));
+        fn claim<const N: usize>() {
+            let (mut sender, mut receiver) = (Message::<N>::new(), Message::<N>::new());
             for _ in 0..3 {
                 receiver.check(sender.compose()).unwrap();
             }
         }
+        for_sizes!(claim);
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        for size in SIZES {
-            for bit in 0..size * 8 {
-                let mut arrived = Message::new(size).compose().to_vec();
+        fn claim<const N: usize>() {
+            for bit in 0..N * 8 {
+                let mut arrived = *Message::<N>::new().compose();
                 arrived[bit / 8] ^= 1 << (bit % 8);
-                assert!(Message::new(size).check(&arrived).is_err(), "bit {bit} of {size} bytes");
+                assert!(Message::<N>::new().check(&arrived).is_err(), "bit {bit} of {N} bytes");
             }
         }
+        for_sizes!(claim);
     }
 
     #[test]
     fn a_lost_repeated_or_shortened_message_is_noticed() {
-        let (mut sender, mut receiver) = (Message::new(16), Message::new(16));
-        let first = sender.compose().to_vec();
+        let (mut sender, mut receiver) = (Message::<16>::new(), Message::<16>::new());
+        let first = *sender.compose();
         assert!(receiver.check(&first[..8]).is_err());
-        let mut receiver = Message::new(16);
+        let mut receiver = Message::<16>::new();
         receiver.check(&first).unwrap();
         assert!(receiver.check(&first).is_err());
-        assert!(Message::new(16).check(sender.compose()).is_err());
+        assert!(Message::<16>::new().check(sender.compose()).is_err());
     }
 }

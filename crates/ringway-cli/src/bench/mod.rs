@@ -11,15 +11,21 @@
 //! | sleeps | a futex wake and a futex wait a hand-over ([`Contender::Futex`]) |
 //! | carries bulk | memcpy of memory that the other core has just written ([`Contender::Memcpy`]) |
 //!
+//! What is measured beside these and Ringway comes from whoever wants to see it there ([`Opener`]): between the two
+//! processes or, where it reaches no further, between two threads of the measuring one, on the same two CPUs, in the same
+//! turns.
+//!
 //! Messages are written and read in full and checked. Within a slice no clock is read; percentiles come
 //! from slices of their own, with one clock read a round trip.
 
 mod block;
+mod carrier;
 mod channel;
 mod command;
 mod contender;
 mod ends;
 mod error;
+mod foreign;
 mod futex;
 mod heir;
 mod job;
@@ -38,19 +44,21 @@ mod spread;
 mod subject;
 mod sys;
 mod table;
+mod thread;
 mod units;
 
-use channel::Channel;
-use message::Message;
-
+pub use carrier::{AnySize, BySize, Carrier, Half, OneSize, Sizes};
+pub use channel::Channel;
 pub use command::{Options, run};
 pub use contender::{Contender, Waiting};
 pub use error::{Error, Result};
+pub use foreign::{BothSides, Foreign, Open, Opener, Place, Watch};
+pub use message::Message;
 pub use pair::Pair;
-pub use peer::serve_if_child;
+pub use peer::{serve_if_child, serve_if_child_with};
 pub use placement::Placement;
 pub use shared::BLOCK;
-pub use slices::{Comparison, Series, Slice, best_line, compare};
+pub use slices::{Comparison, Series, Slice, best_line, compare, compare_placed};
 pub use spread::Spread;
 pub use subject::{Shape, Subject};
 pub use units::{Bytes, Count, Size, Time};

@@ -4,14 +4,17 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::carrier::Half;
 use super::ends::Ends;
-use super::job::{Control, Job, Reply, WARM_UP};
+use super::foreign::{Open, Opener};
+use super::job::{Control, Job, Reply};
 use super::launch::{Launch, Side};
-use super::{Contender, Error, Message, Result, sys};
+use super::thread::Thread;
+use super::{Contender, Error, Result, sys};
 
 /// How long a process that failed has to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -21,7 +24,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Each is pinned to a CPU of its own: the two lowest this process may run on, so `taskset -c` chooses.
 /// Where there is only one, both share it unpinned, and contenders that spin are left out.
 ///
-/// The other process ends when this value is dropped, or with the thread that made it. If it ends by itself,
+/// Contenders that reach no further than a process have a thread of this one on the other side, on the CPU of the other
+/// process.
+///
+/// The other side ends when this value is dropped, or with the thread that made it. If it ends by itself,
 /// whatever waits for it here returns an error.
 #[derive(Debug)]
 pub struct Pair {
@@ -29,6 +35,9 @@ pub struct Pair {
     control: Control,
     child: Child,
     heir: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
+    /// The contenders that the thread answers.
+    threaded: Vec<Contender>,
     /// Where this process could run before.
     allowed: Vec<usize>,
 }
@@ -39,21 +48,42 @@ impl Pair {
     /// # Errors
     /// The system or a ring refuses something, or the other process does not come up.
     pub fn start(contenders: &[Contender]) -> Result<Self> {
+        Self::start_with(contenders, &[])
+    }
+
+    /// [`start`](Self::start), where foreign contenders are among those that `openers` open. The program has called
+    /// [`serve_if_child_with`](super::serve_if_child_with) with the same ones.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start), or a foreign contender refuses something.
+    pub fn start_with(contenders: &[Contender], openers: &[Opener]) -> Result<Self> {
         let allowed = sys::cpus()?;
         let cpus = two(&allowed);
-        let contenders: Vec<_> =
-            contenders.iter().copied().filter(|it| cpus.is_some() || it.can_share_a_cpu()).collect();
+        let makes_sense = |contender: &Contender| cpus.is_some() || contender.can_share_a_cpu();
+        let (threaded, contenders): (Vec<_>, Vec<_>) = contenders
+            .iter()
+            .copied()
+            .filter(makes_sense)
+            .partition(|contender| matches!(contender.open(openers), Some(Open::Threads(_))));
 
         let (control, childs) = UnixStream::pair()?;
         let mut launch = Launch::new(childs.into())?;
-        let ends = Ends::open(Side::Parent(&mut launch), &contenders)?;
+        let ends = Ends::open(Side::Parent(&mut launch), &contenders, openers)?;
         let (child, heir) = launch.start(Arc::clone(&ends.shared))?;
         let heir = thread::Builder::new().name("heir".into()).spawn(|| heir.wait())?;
-        let mut pair = Self { ends, control: Control::new(control), child, heir: Some(heir), allowed };
+        let control = Control::new(control);
+        let mut pair = Self { ends, control, child, heir: Some(heir), thread: None, threaded, allowed };
         if let Some([ours, _]) = cpus {
             sys::pin(&[ours])?;
         }
-        pair.run(&Job::Begin { cpu: cpus.map(|[_, childs]| childs), contenders }, |_| Ok(()))?;
+        let cpu = cpus.map(|[_, theirs]| theirs);
+        let contenders = contenders.iter().map(|contender| contender.name().to_owned()).collect();
+        pair.control.tell(&Job::Begin { cpu, contenders })?;
+        pair.hear(false, Ok(Duration::ZERO))?;
+        if !pair.threaded.is_empty() {
+            let carriers = pair.ends.open_threads(&pair.threaded, openers)?;
+            pair.thread = Some(Thread::start(cpu, Arc::clone(&pair.ends.shared), carriers)?);
+        }
         Ok(pair)
     }
 
@@ -66,16 +96,9 @@ impl Pair {
     /// Makes round trips and returns the time they took: two hand-overs each.
     ///
     /// # Errors
-    /// The channel broke, or the other process failed.
+    /// The channel broke, or the other side failed.
     pub fn round_trips(&mut self, contender: Contender, size: usize, rounds: u64) -> Result<Duration> {
-        let (elapsed, _) = self.run(&Job::Answer { contender, size, rounds }, |ends| {
-            let (channel, message) = (ends.channel(contender)?, &mut Message::new(size));
-            channel.ask(message, WARM_UP)?;
-            let start = Instant::now();
-            channel.ask(message, rounds)?;
-            Ok(start.elapsed())
-        })?;
-        Ok(elapsed)
+        Ok(self.run(contender, size, Half::Ask(rounds), rounds)?.0)
     }
 
     /// Makes round trips and notes the nanoseconds of each in `seen`.
@@ -89,11 +112,10 @@ impl Pair {
         rounds: u64,
         seen: &mut Histogram<u64>,
     ) -> Result<()> {
-        self.run(&Job::Answer { contender, size, rounds }, |ends| {
-            let (channel, message) = (ends.channel(contender)?, &mut Message::new(size));
-            channel.ask(message, WARM_UP)?;
-            channel.ask_clocked(message, rounds, seen)
-        })?;
+        let mut note = |time: Duration| {
+            seen.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        };
+        self.run(contender, size, Half::AskClocked(rounds, &mut note), rounds)?;
         Ok(())
     }
 
@@ -103,12 +125,7 @@ impl Pair {
     /// # Errors
     /// As for [`round_trips`](Self::round_trips).
     pub fn stream(&mut self, contender: Contender, size: usize, count: u64) -> Result<Duration> {
-        let (elapsed, _) = self.run(&Job::Drain { contender, size, count }, |ends| {
-            let (channel, message) = (ends.channel(contender)?, &mut Message::new(size));
-            channel.ask(message, WARM_UP)?;
-            channel.stream(message, count)
-        })?;
-        Ok(elapsed)
+        Ok(self.run(contender, size, Half::Stream(count), count)?.0)
     }
 
     /// Lets the other process wait for a message for `time` and returns the share of a CPU it used.
@@ -116,25 +133,48 @@ impl Pair {
     /// # Errors
     /// As for [`round_trips`](Self::round_trips).
     pub fn idle(&mut self, contender: Contender, time: Duration) -> Result<f64> {
-        let ((), [wall, cpu]) = self.run(&Job::Drain { contender, size: 8, count: 1 }, |ends| {
-            let (channel, message) = (ends.channel(contender)?, &mut Message::new(8));
-            channel.ask(message, WARM_UP)?;
-            thread::sleep(time);
-            channel.ask(message, 1)
-        })?;
+        let (_, [wall, cpu]) = self.run(contender, 8, Half::Idle(time), 1)?;
         Ok(cpu.as_secs_f64() / wall.as_secs_f64())
     }
 
-    /// Has the other process do `job` while this one does `half` of it. Also returns the time and the
-    /// processor time that took there.
-    fn run<T>(&mut self, job: &Job, half: impl FnOnce(&mut Ends) -> Result<T>) -> Result<(T, [Duration; 2])> {
-        let outcome = self.control.tell(job).map_err(Error::from).and_then(|()| half(&mut self.ends));
+    /// Does one half of a job while the other side does the other one, with so many messages. Also returns the time and
+    /// the processor time that took there.
+    fn run(
+        &mut self,
+        contender: Contender,
+        size: usize,
+        half: Half<'_>,
+        messages: u64,
+    ) -> Result<(Duration, [Duration; 2])> {
+        let name = contender.name().to_owned();
+        let job = match half {
+            Half::Stream(_) | Half::Idle(_) => Job::Drain { contender: name, size, count: messages },
+            _ => Job::Answer { contender: name, size, rounds: messages },
+        };
+        let thread = self.threaded.contains(&contender);
+        let told = match self.control(thread) {
+            Some(control) => control.tell(&job).map_err(Error::from),
+            None => Err(Error::Gone),
+        };
+        let outcome = told.and_then(|()| self.ends.run(contender.name(), size, half));
+        self.hear(thread, outcome)
+    }
+
+    /// The socket to the other thread or to the other process.
+    fn control(&mut self, thread: bool) -> Option<&mut Control> {
+        if thread { self.thread.as_mut().and_then(Thread::control) } else { Some(&mut self.control) }
+    }
+
+    /// Hears what came of a job there, `outcome` being what came of it here.
+    fn hear(&mut self, thread: bool, outcome: Result<Duration>) -> Result<(Duration, [Duration; 2])> {
+        let Some(control) = self.control(thread) else { return Err(Error::Gone) };
         if outcome.is_err() {
-            self.control.wait_at_most(LAST_WORDS)?;
+            control.wait_at_most(LAST_WORDS)?;
         }
-        match (self.control.hear(), outcome) {
+        match (control.hear(), outcome) {
             (Ok(Some(Reply::Done { wall, cpu })), Ok(result)) => Ok((result, [wall, cpu])),
             (Ok(Some(Reply::Failed(why))), _) => Err(Error::Failed(why)),
+            (Ok(None), _) if thread => Err(Error::Gone),
             (Ok(None), _) => Err(Error::Died(self.child.wait()?)),
             (_, Err(error)) => Err(error),
             (Err(error), Ok(_)) => Err(error.into()),
@@ -144,6 +184,7 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
+        self.thread = None;
         // It may have ended already, or been told to run elsewhere: neither matters any more.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -11,6 +11,9 @@ use super::{CAPACITY, Channel, Error, Message, Result};
 /// Messages a publication, where they come in batches.
 const BATCH: usize = 16;
 
+/// Bytes of a ring that no second-level cache holds.
+const LARGE: usize = 32 << 20;
+
 /// One side of two rings. It copies messages in and reads them in place.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -21,19 +24,22 @@ pub(super) struct Ring {
 impl Ring {
     /// Opens this side of two rings that wait in this way; `name` tells them from others.
     fn open(side: &mut Side<'_>, name: &str, wait: Wait) -> Result<Self> {
-        let options = Options::new().capacity(CAPACITY).wait(wait);
+        Self::open_with(side, name, &Options::new().capacity(CAPACITY).wait(wait))
+    }
+
+    fn open_with(side: &mut Side<'_>, name: &str, options: &Options) -> Result<Self> {
         let [down, up] = ["DOWN", "UP"].map(|direction| format!("RINGWAY_BENCH_{name}_{direction}"));
         match side {
             Side::Parent(launch) => {
                 let offer = || options.offer().map_err(Error::other);
                 let (to, from) = (offer()?, offer()?);
-                let ring = Self::attach(&options, &to, &from)?;
+                let ring = Self::attach(options, &to, &from)?;
                 launch.pass_rings((&up, from), (&down, to))?;
                 Ok(ring)
             }
             Side::Child => {
                 let offer = |key: &str| Offer::from_env(key).map_err(Error::other);
-                Self::attach(&options, &offer(&up)?, &offer(&down)?)
+                Self::attach(options, &offer(&up)?, &offer(&down)?)
             }
         }
     }
@@ -48,6 +54,11 @@ impl Ring {
 /// Rings that never sleep.
 pub(super) fn spinning(side: &mut Side<'_>) -> Result<Ring> {
     Ring::open(side, "SPIN", Wait::Spin)
+}
+
+/// Rings that never sleep, of [`LARGE`] each.
+pub(super) fn large(side: &mut Side<'_>) -> Result<Ring> {
+    Ring::open_with(side, "LARGE", &Options::new().capacity(LARGE).wait(Wait::Spin))
 }
 
 /// Rings that spin before they sleep.
@@ -65,12 +76,12 @@ pub(super) fn batching(side: &mut Side<'_>) -> Result<Batches> {
     Ring::open(side, "BATCH", Wait::Spin).map(Batches)
 }
 
-impl Channel for Ring {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Ring {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         self.to.send(message.compose()).map_err(Error::other)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         message.check(&self.from.recv().map_err(Error::other)?)
     }
 }
@@ -79,16 +90,16 @@ impl Channel for Ring {
 #[derive(Debug)]
 pub(super) struct Batches(Ring);
 
-impl Channel for Batches {
-    fn send(&mut self, message: &mut Message) -> Result<()> {
+impl<const N: usize> Channel<N> for Batches {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
         self.0.send(message)
     }
 
-    fn receive(&mut self, message: &mut Message) -> Result<()> {
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         self.0.receive(message)
     }
 
-    fn send_all(&mut self, message: &mut Message, mut count: u64) -> Result<()> {
+    fn send_all(&mut self, message: &mut Message<N>, mut count: u64) -> Result<()> {
         while count > 0 {
             let mut batch = self.0.to.batch();
             let mut fits = true;
@@ -105,7 +116,7 @@ impl Channel for Batches {
         Ok(())
     }
 
-    fn receive_all(&mut self, message: &mut Message, mut count: u64) -> Result<()> {
+    fn receive_all(&mut self, message: &mut Message<N>, mut count: u64) -> Result<()> {
         while count > 0 {
             let batch = self.0.from.recv_batch(BATCH).map_err(Error::other)?;
             for arrived in batch.iter() {

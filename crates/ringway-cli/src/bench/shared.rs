@@ -2,10 +2,11 @@
 //!
 //! | bytes | what | written by |
 //! |---|---|---|
-//! | 0, 128, 256 | `turn[i]`: one line that both processes write in turn | both, alternately |
-//! | 384, 512 | `bell[side]`: a futex word | that side; its heir once it is dead |
-//! | 640 | `gone`: 1 once the child has ended | its heir |
-//! | 4096 … | the block | the one whose turn `turn[2]` says it is |
+//! | 0, 128, 256, 640 | `turn[0, 1, 2, 5]`: one line that both processes write in turn | both, alternately |
+//! | 384, 512 | `turn[3, 4]`: a line that one process writes and the other watches | the parent, the child |
+//! | 768, 896 | `bell[side]`: a futex word | that side; its heir once it is dead |
+//! | 1024 | `gone`: 1 once the other side has ended | its heir; of a thread, the thread or who hangs up on it |
+//! | 4096 … | the block | the one whose turn `turn[2]` or `turn[5]` says it is |
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "this is where the harness declares the words it shares")]
 
@@ -26,7 +27,7 @@ struct Alone<T>(T);
 
 #[repr(C)]
 struct Words {
-    turn: [Alone<AtomicU64>; 5],
+    turn: [Alone<AtomicU64>; 6],
     bell: [Alone<AtomicU32>; 2],
     gone: Alone<AtomicU32>,
 }
@@ -62,7 +63,7 @@ impl Shared {
         unsafe { &*self.map.as_ptr().cast::<Words>() }
     }
 
-    /// The line of this number, 0 to 4.
+    /// The line of this number, 0 to 5.
     pub(super) fn turn(&self, line: usize) -> &AtomicU64 {
         &self.words().turn[line].0
     }

@@ -22,6 +22,8 @@ pub struct Slice {
     pub ns: f64,
     /// The same for the floor, right before and right after.
     pub floor_ns: [f64; 2],
+    /// The same for what tells the placement, before and after: the floor, or a line of its own.
+    pub gauge_ns: [f64; 2],
 }
 
 impl Slice {
@@ -37,13 +39,13 @@ impl Slice {
         self.floor_ns.iter().sum::<f64>() / 2.0
     }
 
-    /// The placement during the slice if the floor is a cache line; `None` if that changed by half or more:
-    /// the CPUs were moved, or something else ran on them.
+    /// The placement during the slice if the floor, or the gauge, is a cache line; `None` if that changed by half or
+    /// more: the CPUs were moved, or something else ran on them.
     #[must_use]
     pub fn placement(&self) -> Option<Placement> {
-        let [before, after] = self.floor_ns;
+        let [before, after] = self.gauge_ns;
         let steady = before < after * STEADY && after < before * STEADY;
-        steady.then(|| Placement::of(self.floor()))
+        steady.then(|| Placement::of((before + after) / 2.0))
     }
 }
 
@@ -119,6 +121,32 @@ pub fn compare(
     contenders: &[Subject],
     time: Duration,
 ) -> Result<Comparison> {
+    compare_gauged(pair, None, floor, contenders, time)
+}
+
+/// [`compare`], where the placement is told by slices of `gauge`, a cache line, around every turn of all contenders: for
+/// floors that are no line themselves.
+///
+/// # Errors
+/// As for [`Pair::round_trips`].
+pub fn compare_placed(
+    pair: &mut Pair,
+    gauge: Subject,
+    floor: Subject,
+    contenders: &[Subject],
+    time: Duration,
+) -> Result<Comparison> {
+    let gauge = Track::settle(gauge, pair)?;
+    compare_gauged(pair, Some(gauge), floor, contenders, time)
+}
+
+fn compare_gauged(
+    pair: &mut Pair,
+    mut gauge: Option<Track>,
+    floor: Subject,
+    contenders: &[Subject],
+    time: Duration,
+) -> Result<Comparison> {
     let mut tracks = contenders.iter().map(|it| Track::settle(*it, pair)).collect::<Result<Vec<_>>>()?;
     let mut floor_track = Track::settle(floor, pair)?;
     let mut seen = Comparison {
@@ -127,15 +155,23 @@ pub fn compare(
     };
     let start = Instant::now();
     let mut turns = 0;
+    let mut gauge_before = gauge.as_mut().map(|gauge| gauge.slice(pair)).transpose()?;
     while turns < AT_LEAST || start.elapsed() < time {
         turns += 1;
         let mut before = floor_track.slice(pair)?;
         for (track, series) in tracks.iter_mut().zip(&mut seen.contenders) {
             let ns = track.slice(pair)?;
             let after = floor_track.slice(pair)?;
-            series.slices.push(Slice { ns, floor_ns: [before, after] });
+            let floor_ns = [before, after];
+            series.slices.push(Slice { ns, floor_ns, gauge_ns: floor_ns });
             before = after;
         }
+        let gauge_after = gauge.as_mut().map(|gauge| gauge.slice(pair)).transpose()?;
+        if let Some(gauge_ns) = gauge_before.zip(gauge_after) {
+            let turn = seen.contenders.iter_mut().filter_map(|series| series.slices.last_mut());
+            turn.for_each(|slice| slice.gauge_ns = gauge_ns.into());
+        }
+        gauge_before = gauge_after;
         floor.clock(pair, floor_track.count, &mut seen.floor.round_trips)?;
         for (track, series) in tracks.iter().zip(&mut seen.contenders) {
             track.subject.clock(pair, track.count, &mut series.round_trips)?;
@@ -160,24 +196,24 @@ mod tests {
     use super::*;
 
     fn placement(before: f64, after: f64) -> Option<Placement> {
-        Slice { ns: 50.0, floor_ns: [before, after] }.placement()
+        Slice { ns: 50.0, floor_ns: [1.0; 2], gauge_ns: [before, after] }.placement()
     }
 
     #[test]
-    fn a_slice_is_where_its_floors_are() {
+    fn a_slice_is_where_its_gauges_are() {
         assert_eq!(placement(15.0, 16.0), Some(Placement::Siblings));
         assert_eq!(placement(35.0, 40.0), Some(Placement::Near));
         assert_eq!(placement(160.0, 190.0), Some(Placement::Far));
     }
 
     #[test]
-    fn a_slice_between_different_floors_is_nowhere() {
+    fn a_slice_between_different_gauges_is_nowhere() {
         assert_eq!(placement(35.0, 160.0), None);
         assert_eq!(placement(5_000.0, 160.0), None);
     }
 
     #[test]
     fn a_ratio_is_to_the_mean_of_both_floors() {
-        assert_eq!(Slice { ns: 60.0, floor_ns: [20.0, 40.0] }.ratio(), 2.0);
+        assert_eq!(Slice { ns: 60.0, floor_ns: [20.0, 40.0], gauge_ns: [1.0; 2] }.ratio(), 2.0);
     }
 }
