@@ -34,10 +34,12 @@ impl core::error::Error for LoanError {}
 
 /// Records of at most so many lines have the lines after them cleared, longer ones have them touched.
 const SHORT: u64 = 4;
-/// Lines that are cleared at once beyond the next record.
+/// Lines that are cleared at once beyond the next short record.
 const CLEARED: u64 = 4;
-/// Lines that are touched at the most.
+/// Lines that are touched at once beyond the next long record.
 const TOUCHED: u64 = 16;
+/// Lines that are touched of records that are longer than that.
+const HUGE: u64 = 64;
 /// Parts of the ring; so much is claimed at once.
 const PARTS: u64 = 16;
 
@@ -56,6 +58,8 @@ pub struct Producer<M> {
     limit: u64,
     /// Records published since the ring's birth.
     sent: u64,
+    /// The last line that was touched ahead; it may lie before `next`.
+    touched: u64,
     /// Bytes of staged records.
     staged: u64,
     /// How many they are.
@@ -138,6 +142,7 @@ impl<M: Mem> Producer<M> {
             cleared: end.wrapping_add(GRANULE),
             limit: end,
             sent,
+            touched: end,
             staged: 0,
             held_back: 0,
             first: 0,
@@ -261,12 +266,13 @@ impl<M: Mem> Producer<M> {
     #[inline(always)]
     fn reach_ahead(&mut self, last: u64) {
         if self.cleared.wrapping_sub(self.next) < last + GRANULE {
-            self.clear_ahead(last);
+            self.reach(last);
         }
     }
 
     #[inline(never)]
-    fn clear_ahead(&mut self, last: u64) {
+    fn reach(&mut self, last: u64) {
+        // Counted from `next`, so that positions may wrap.
         let free = self.limit.wrapping_sub(self.next);
         let line = |at: u64| (self.next.wrapping_add(at) & !(M::LINE - 1)).wrapping_sub(self.next);
         if last <= SHORT * M::LINE {
@@ -277,11 +283,15 @@ impl<M: Mem> Producer<M> {
                 self.cleared = self.next.wrapping_add(end);
             }
         } else {
-            let end = last.min(TOUCHED * M::LINE).min(free);
-            let mut at = line(M::LINE);
-            while at < end {
-                self.clear(self.next.wrapping_add(at));
-                at += M::LINE;
+            let touched = self.touched.wrapping_sub(self.next);
+            let mut at = line(if touched <= free { touched } else { 0 } + M::LINE);
+            if at < last.min(HUGE * M::LINE) {
+                let end = if last < HUGE * M::LINE { last + TOUCHED * M::LINE } else { HUGE * M::LINE };
+                while at < end.min(free) {
+                    self.clear(self.next.wrapping_add(at));
+                    at += M::LINE;
+                }
+                self.touched = self.next.wrapping_add(at - M::LINE);
             }
         }
         // The next payload may come over these stores through the second image, where the compiler does not see that
