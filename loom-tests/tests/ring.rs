@@ -8,7 +8,7 @@ use loom_tests::{Table, bounded, kill, model};
 use ringway_ring::{
     At, Corrupt, Mem, Side,
     primitive::Ordering,
-    spsc::{Consumer, LoanError, Next, Producer},
+    spsc::{Consumer, Follower, LoanError, Look, Next, Producer, Start},
 };
 
 /// Two granules a record: room for one, and every other one wraps.
@@ -437,5 +437,135 @@ fn no_chain_leads_around_the_ring_and_no_position_beyond_it() {
         assert_eq!(tx.loan(8), Err(LoanError::Corrupt));
         assert_eq!(tx.corruption(), Some(broken));
         assert_eq!(tx.close(), Err(broken));
+    });
+}
+
+/// Copies the next record as one who does not take part: its first granule, if it was still whole.
+fn copy(follower: &mut Follower<Table>) -> Result<u64, Look> {
+    match follower.look() {
+        Look::Record(record) => {
+            let (granule, _) = record.granules();
+            let value = follower.mem().data(granule).load(Ordering::Relaxed);
+            if follower.accept(record) {
+                assert_eq!(value, u64::from(record.kind()), "torn");
+                return Ok(value);
+            }
+            Err(Look::Behind)
+        }
+        other => Err(other),
+    }
+}
+
+#[test]
+fn what_a_follower_accepts_is_whole_though_nobody_waits_for_it() {
+    model("follower", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        send(&mut tx, 1);
+        let mut follower = Follower::new(table.clone(), Start::Unread).unwrap();
+        let sender = thread::spawn(move || {
+            // The consumer makes room, and the sender writes over what is being followed.
+            assert_eq!(take(&rx), Some(1));
+            rx.release();
+            assert!(fill(&mut tx, 2));
+            tx.send(2);
+        });
+        match copy(&mut follower) {
+            Ok(value) => assert_eq!(value, 1),
+            Err(why) => {
+                assert_eq!(why, Look::Behind);
+                assert_eq!(follower.catch_up(), Ok(16));
+            }
+        }
+        sender.join().unwrap();
+        assert_eq!(copy(&mut follower), Ok(2));
+        assert_eq!(copy(&mut follower), Err(Look::Empty));
+    });
+}
+
+#[test]
+fn a_follower_of_a_producer_that_never_waits_gets_whole_records_in_order_and_the_last_one() {
+    model("overwriting", || {
+        let table = Table::new(THREE);
+        let mut tx = Producer::resume_overwriting(table.clone()).unwrap();
+        (1..=2).for_each(|n| send(&mut tx, n));
+        let mut follower = Follower::new(table.clone(), Start::Oldest).unwrap();
+        let sender = thread::spawn(move || (3..=5).for_each(|n| send(&mut tx, n)));
+        let (mut last, mut at) = (0, 0);
+        for _ in 0..3 {
+            match copy(&mut follower) {
+                Ok(value) => {
+                    assert_eq!(value, 1 + at / 16, "a record at a place that is another's");
+                    assert!(value > last, "out of order");
+                    (last, at) = (value, at + 16);
+                }
+                Err(Look::Behind) => at += follower.catch_up().unwrap(),
+                Err(Look::Empty) => thread::yield_now(),
+                Err(other) => panic!("{other:?}"),
+            }
+            assert_eq!(follower.position(), at);
+        }
+        sender.join().unwrap();
+        while last != 5 {
+            match copy(&mut follower) {
+                Ok(value) => {
+                    assert!(value > last);
+                    last = value;
+                }
+                Err(why) => {
+                    assert_eq!(why, Look::Behind);
+                    follower.catch_up().unwrap();
+                }
+            }
+        }
+        assert_eq!(copy(&mut follower), Err(Look::Empty));
+    });
+}
+
+#[test]
+fn a_producer_that_never_waits_is_killed_at_any_access_and_succeeded() {
+    kill::everywhere(u32::MAX, |accesses| {
+        bounded(&format!("overwriting producer killed after {accesses} accesses"), 3, move || {
+            let table = Table::new(THREE);
+            let mut tx = Producer::resume_overwriting(table.clone()).unwrap();
+            send(&mut tx, 1);
+            drop(tx);
+            let mut follower = Follower::new(table.clone(), Start::Oldest).unwrap();
+            let sender = thread::spawn({
+                let table = table.clone();
+                move || {
+                    kill::after(accesses, || {
+                        let mut tx = Producer::resume_overwriting(table.clone()).unwrap();
+                        (2..=4).for_each(|n| send(&mut tx, n));
+                    });
+                    // The victim has stopped; that is proven, and its successor comes.
+                    let mut tx = Producer::resume_overwriting(table).unwrap();
+                    send(&mut tx, 9);
+                }
+            });
+            let mut last = 0;
+            for _ in 0..2 {
+                match copy(&mut follower) {
+                    Ok(value) => {
+                        assert!(value > last);
+                        last = value;
+                    }
+                    Err(Look::Behind) => drop(follower.catch_up().unwrap()),
+                    Err(Look::Empty) => thread::yield_now(),
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            sender.join().unwrap();
+            while last != 9 {
+                match copy(&mut follower) {
+                    Ok(value) => last = value,
+                    Err(why) => {
+                        assert_eq!(why, Look::Behind);
+                        follower.catch_up().unwrap();
+                    }
+                }
+            }
+        });
     });
 }

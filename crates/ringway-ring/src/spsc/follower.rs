@@ -100,7 +100,7 @@ impl<M: Mem> Follower<M> {
     }
 
     /// Ends the reading of a record: `true` if it was still whole, which the copy is then, too; the next one is due.
-    /// `false` if it may have been written over: the copy means nothing, and [`look`](Self::look) says what to do.
+    /// `false` if it may have been written over: the copy means nothing, and [`catch_up`](Self::catch_up) is due.
     #[inline]
     #[must_use]
     pub fn accept(&mut self, record: Record) -> bool {

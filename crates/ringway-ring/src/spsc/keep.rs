@@ -32,18 +32,20 @@ impl Keep {
     }
 
     /// Bytes that are free from `next` on; looks at the consumer only if it is not known that there are `need`.
-    /// `staged`: bytes before `next` that the consumer cannot see.
+    /// `visible`: the end of what the consumer can see; from there to `next` is staged.
     ///
     /// The error is a consumer's position that is impossible.
-    pub(super) fn free(&mut self, mem: &impl Mem, next: u64, staged: u64, need: u64) -> Result<u64, u64> {
+    pub(super) fn free(&mut self, mem: &impl Mem, visible: u64, next: u64, need: u64) -> Result<u64, u64> {
         let capacity = mem.capacity();
-        let Self::Unread { seen } = self else { return Ok(capacity.saturating_sub(staged)) };
+        let Self::Unread { seen } = self else {
+            return Ok(capacity.saturating_sub(next.wrapping_sub(visible)));
+        };
         // At most the capacity lies between: no overflow.
         let mut used = next.wrapping_sub(*seen);
         if used + need > capacity {
             // Acquire: pairs with the Release in `Consumer::release`; its reads come before our overwriting.
             let found = mem.position(Side::Consumer).load(Ordering::Acquire);
-            if found % GRANULE != 0 || found.wrapping_sub(*seen) > used - staged {
+            if found % GRANULE != 0 || found.wrapping_sub(*seen) > visible.wrapping_sub(*seen) {
                 return Err(found);
             }
             *seen = found;

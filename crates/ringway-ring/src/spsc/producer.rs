@@ -33,7 +33,7 @@ impl fmt::Display for LoanError {
 impl core::error::Error for LoanError {}
 
 /// Records of at most so many lines have the lines after them cleared, longer ones have them touched.
-const SHORT: u64 = 4;
+const SHORT: u64 = 2;
 /// Lines that are cleared at once beyond the next short record.
 const CLEARED: u64 = 4;
 /// Lines that are touched at once beyond the next long record.
@@ -47,8 +47,8 @@ const PARTS: u64 = 16;
 #[derive(Debug)]
 pub struct Producer<M> {
     mem: M,
-    /// Where the next record goes. A multiple of 8. What the consumer can see ends `staged` before it; the header
-    /// there is 0.
+    /// Where the next record goes. A multiple of 8. Unless something is staged, what the consumer can see ends here, and the
+    /// header is 0.
     next: u64,
     /// All granules from `next` up to here are 0; of those inside the current loan it is what its owner makes of
     /// them. `next + 8` at least, if nothing is staged.
@@ -56,16 +56,16 @@ pub struct Producer<M> {
     /// All before this is free and claimed: `next <= limit <= claim`. `next` once poisoned, so that every loan takes the
     /// slow way and finds out.
     limit: u64,
-    /// Records published since the ring's birth.
+    /// Records published since the ring's birth, and those that are staged.
     sent: u64,
     /// The last line that was touched ahead; it may lie before `next`.
     touched: u64,
-    /// Bytes of staged records.
-    staged: u64,
-    /// How many they are.
-    held_back: u64,
-    /// Header of the first of them, which is not stored yet.
+    /// Header of the first staged record, which is not stored yet; 0, which is no record's, if nothing is staged.
     first: u64,
+    /// If something is staged: where it begins, that is the end of what the consumer can see,
+    from: u64,
+    /// and `sent` without it.
+    sent_before: u64,
     /// The current loan: bytes of payload, at `next`.
     loan: Option<u32>,
     /// What the claim word says.
@@ -143,9 +143,9 @@ impl<M: Mem> Producer<M> {
             limit: end,
             sent,
             touched: end,
-            staged: 0,
-            held_back: 0,
             first: 0,
+            from: end,
+            sent_before: sent,
             loan: None,
             claim,
             keep,
@@ -176,7 +176,7 @@ impl<M: Mem> Producer<M> {
             self.refresh(len)?;
         }
         let size = record::size(len as u32);
-        if self.staged == 0 && self.cleared.wrapping_sub(self.next) < size + GRANULE {
+        if self.first == 0 && self.cleared.wrapping_sub(self.next) < size + GRANULE {
             let end = self.next.wrapping_add(size);
             self.clear(end);
             self.cleared = end.wrapping_add(GRANULE);
@@ -205,7 +205,7 @@ impl<M: Mem> Producer<M> {
         }
         self.show();
         let need = record::size(len as u32) + GRANULE;
-        let free = match self.keep.free(&self.mem, self.next, self.staged, need) {
+        let free = match self.keep.free(&self.mem, self.position(), self.next, need) {
             Ok(free) => free,
             Err(found) => {
                 self.poison = Some(Corrupt { at: At::ConsumerPosition, found });
@@ -229,7 +229,7 @@ impl<M: Mem> Producer<M> {
     /// Says that `ahead` bytes from `next` on may be written from now on.
     fn claim(&mut self, ahead: u64) {
         self.claim = self.next.wrapping_add(ahead);
-        self.keep.claimed(&self.mem, self.next.wrapping_sub(self.staged), self.claim);
+        self.keep.claimed(&self.mem, self.position(), self.claim);
         // Release: pairs with the Acquire fence in `Follower::behind`: who sees the claim sees the oldest record that it
         // leaves.
         self.mem.progress(Progress::Claim).store(self.claim, Ordering::Release);
@@ -242,8 +242,8 @@ impl<M: Mem> Producer<M> {
     /// Writes down how far this end has come.
     fn show(&self) {
         // Relaxed: hints for observers; nobody takes an edge from them.
-        self.mem.position(Side::Producer).store(self.next.wrapping_sub(self.staged), Ordering::Relaxed);
-        self.mem.progress(Progress::Sent).store(self.sent, Ordering::Relaxed);
+        self.mem.position(Side::Producer).store(self.position(), Ordering::Relaxed);
+        self.mem.progress(Progress::Sent).store(self.sent(), Ordering::Relaxed);
     }
 
     /// Stores 0 where a header may go.
@@ -291,7 +291,7 @@ impl<M: Mem> Producer<M> {
                     self.clear(self.next.wrapping_add(at));
                     at += M::LINE;
                 }
-                self.touched = self.next.wrapping_add(at - M::LINE);
+                self.touched = self.next.wrapping_add(at).wrapping_sub(M::LINE);
             }
         }
         // The next payload may come over these stores through the second image, where the compiler does not see that
@@ -332,7 +332,7 @@ impl<M: Mem> Producer<M> {
         // They come before header stores to the same bytes: see "The races".
         compiler_fence();
         // Behind staged records not even the first word is known to be 0.
-        self.cleared = if self.staged == 0 { self.next.wrapping_add(GRANULE) } else { self.next };
+        self.cleared = if self.first == 0 { self.next.wrapping_add(GRANULE) } else { self.next };
     }
 
     /// Sends the current loan, if there is one, and what was staged before.
@@ -367,37 +367,33 @@ impl<M: Mem> Producer<M> {
     #[inline(always)]
     pub(crate) fn hold_back(&mut self, len: u32, kind: u16) {
         let header = Header::record(len, kind);
-        if self.staged == 0 {
-            self.first = header;
+        if self.first == 0 {
+            (self.first, self.from, self.sent_before) = (header, self.next, self.sent);
         } else {
             self.mem.writing(self.next / GRANULE, 1);
             // Relaxed: ordered by the Release of the first header in `publish`.
             self.mem.data(self.next / GRANULE).store(header, Ordering::Relaxed);
         }
-        let size = record::size(len);
-        self.next = self.next.wrapping_add(size);
-        self.staged += size;
-        self.held_back += 1;
+        self.next = self.next.wrapping_add(record::size(len));
+        self.sent += 1;
     }
 
     /// Makes all that is staged visible at once.
     #[inline(always)]
     pub fn publish(&mut self) {
-        if self.staged == 0 {
+        if self.first == 0 {
             return;
         }
-        let from = self.next.wrapping_sub(self.staged);
-        if self.cleared.wrapping_sub(from) < self.staged + GRANULE {
+        let size = self.next.wrapping_sub(self.from);
+        if self.cleared.wrapping_sub(self.from) < size + GRANULE {
             self.clear(self.next);
             self.cleared = self.next.wrapping_add(GRANULE);
         }
-        self.mem.writing(from / GRANULE, 1);
+        self.mem.writing(self.from / GRANULE, 1);
         // Release: pairs with the Acquire in `Consumer::advance`: payload, later headers of a batch, and the 0 at
         // the end of it all. This is the commit.
-        self.mem.data(from / GRANULE).store(self.first, Ordering::Release);
-        self.sent += self.held_back;
-        let size = self.staged;
-        (self.staged, self.held_back) = (0, 0);
+        self.mem.data(self.from / GRANULE).store(self.first, Ordering::Release);
+        self.first = 0;
         self.reach_ahead(size);
     }
 
@@ -405,9 +401,8 @@ impl<M: Mem> Producer<M> {
     #[inline]
     pub fn discard(&mut self) {
         self.abort();
-        if self.staged != 0 {
-            self.next = self.next.wrapping_sub(self.staged);
-            (self.staged, self.held_back) = (0, 0);
+        if self.first != 0 {
+            (self.first, self.next, self.sent) = (0, self.from, self.sent_before);
             self.nothing_is_clear();
             if self.poison.is_some() {
                 self.limit = self.next;
@@ -446,14 +441,14 @@ impl<M: Mem> Producer<M> {
     #[inline]
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.next.wrapping_sub(self.staged)
+        if self.first == 0 { self.next } else { self.from }
     }
 
     /// Records published since the ring's birth, as far as its producers lived to tell.
     #[inline]
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.sent
+        if self.first == 0 { self.sent } else { self.sent_before }
     }
 
     /// The memory.
