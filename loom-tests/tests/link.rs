@@ -7,15 +7,15 @@ use loom_tests::{Line, PARK, Table, bounded, kill, with_both_futexes};
 use ringway::protocol::{Inlet, NoLoan, NoRecord, Outlet};
 use ringway_ring::{
     Mem, Side,
-    spsc::{Consumer, Next},
+    spsc::{Consumer, Next, Producer},
 };
 use ringway_wait::{
     Whose, Words,
     primitive::{Futex, Ordering},
 };
 
-type Tx = Outlet<Table, Line>;
-type Rx = Inlet<Table, Line>;
+type Tx = Outlet<Producer<Table>, Line>;
+type Rx = Inlet<Consumer<Table>, Line>;
 
 /// Room for one record: every second message fills the ring.
 const ONE: u64 = 32;
@@ -66,11 +66,11 @@ fn both(
 }
 
 fn outlet(table: Table, line: Line) -> Tx {
-    Outlet::attach(table, line, PARK, true).unwrap()
+    Outlet::attach(Producer::resume(table).unwrap(), line, PARK, true)
 }
 
 fn inlet(table: Table, line: Line) -> Rx {
-    Inlet::attach(table, line, PARK, true).unwrap()
+    Inlet::attach(Consumer::resume(table).unwrap(), line, PARK, true)
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub enum At {
         /// Position of the header in the stream of bytes.
         position: u64,
     },
+    /// The producer's position word, of a ring of slots.
+    ProducerPosition,
     /// The consumer's position word.
     ConsumerPosition,
     /// The word that says where the oldest record is.
@@ -32,6 +34,7 @@ impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             At::Header { position } => write!(f, "the record header at position {position}")?,
+            At::ProducerPosition => write!(f, "the sender's position")?,
             At::ConsumerPosition => write!(f, "the receiver's position")?,
             At::Oldest => write!(f, "the position of the oldest record")?,
         }

@@ -6,6 +6,7 @@
 //! unsafe code.
 //!
 //! - [`spsc`]: one producer, one consumer, records of any length, in place on both ends.
+//! - [`slots`]: one producer, one consumer, messages of one size.
 //!
 //! # Example
 //!
@@ -44,9 +45,10 @@ mod mem;
 pub mod primitive;
 #[cfg(not(ringway_loom))]
 mod raw;
+pub mod slots;
 pub mod spsc;
 
 pub use corrupt::{At, Corrupt};
 pub use mem::{Mem, Progress, Side};
 #[cfg(not(ringway_loom))]
-pub use raw::{Controls, Lent};
+pub use raw::{Controls, Lent, Value};

@@ -1,8 +1,8 @@
 //! The ring joined to its bells: who looks for a sleeper, and when.
 //!
-//! An [`Outlet`] is a producer that rings, an [`Inlet`] a consumer that rings; both wait. They see memory and
-//! words through traits, never a pointer, so that the loom models run this very source. What users hold
-//! ([`spsc`](crate::spsc)) adds the segment, the roles and the guards.
+//! An [`Outlet`] is a producer that rings, an [`Inlet`] a consumer that rings; both wait. They know of the ring, of
+//! records or of slots, no more than [`Sends`] and [`Receives`] say, and see words through a trait, never a pointer, so that
+//! the loom models run this very source. What users hold ([`spsc`](crate::spsc)) adds the segment, the roles and the guards.
 //!
 //! # When whom
 //!
@@ -29,10 +29,7 @@
 
 use std::time::Instant;
 
-use ringway_ring::{
-    Corrupt, Mem,
-    spsc::{Consumer, LoanError, Next, Producer, Record},
-};
+use ringway_ring::{Corrupt, Mem, slots, spsc};
 use ringway_wait::{Bell, Lag, Wait, Words};
 
 /// Why an outlet does not lend.
@@ -44,7 +41,7 @@ pub enum NoLoan {
     Closed,
     /// The message is longer than the ring can ever carry.
     TooLong,
-    /// The shared words are broken: see [`Producer::corruption`].
+    /// The shared words are broken: see the producer's `corruption`.
     Corrupt,
 }
 
@@ -55,63 +52,230 @@ pub enum NoRecord {
     Empty,
     /// All was received and the sender left.
     Closed,
-    /// The shared words are broken: see [`Consumer::corruption`].
+    /// The shared words are broken: see the consumer's `corruption`.
     Corrupt,
+}
+
+/// What an outlet asks of a producer.
+pub trait Sends {
+    /// What must be said to have a loan.
+    type Ask: Copy;
+
+    /// Loans room, if there is some.
+    ///
+    /// # Errors
+    ///
+    /// [`NoLoan`]; never `Closed`.
+    fn loan(&mut self, ask: Self::Ask) -> Result<(), NoLoan>;
+
+    /// Makes all that is staged visible.
+    fn publish(&mut self);
+
+    /// Forgets what is staged and lent.
+    fn discard(&mut self);
+
+    /// Forgets what is staged, and says that nothing more will come.
+    ///
+    /// # Errors
+    ///
+    /// If this end is poisoned.
+    fn close(&mut self) -> Result<(), Corrupt>;
+}
+
+impl<M: Mem> Sends for spsc::Producer<M> {
+    /// Bytes of payload.
+    type Ask = usize;
+
+    #[inline(always)]
+    fn loan(&mut self, len: usize) -> Result<(), NoLoan> {
+        self.loan(len).map_err(|error| match error {
+            spsc::LoanError::TooLong => NoLoan::TooLong,
+            spsc::LoanError::Corrupt => NoLoan::Corrupt,
+            _ => NoLoan::Full,
+        })
+    }
+
+    #[inline(always)]
+    fn publish(&mut self) {
+        self.publish();
+    }
+
+    #[inline(always)]
+    fn discard(&mut self) {
+        self.discard();
+    }
+
+    fn close(&mut self) -> Result<(), Corrupt> {
+        self.close()
+    }
+}
+
+impl<M: Mem> Sends for slots::Producer<M> {
+    /// All messages have one size.
+    type Ask = ();
+
+    #[inline(always)]
+    fn loan(&mut self, (): ()) -> Result<(), NoLoan> {
+        self.loan().map_err(|error| match error {
+            slots::LoanError::Corrupt => NoLoan::Corrupt,
+            _ => NoLoan::Full,
+        })
+    }
+
+    #[inline(always)]
+    fn publish(&mut self) {
+        self.publish();
+    }
+
+    #[inline(always)]
+    fn discard(&mut self) {
+        self.discard();
+    }
+
+    fn close(&mut self) -> Result<(), Corrupt> {
+        self.close()
+    }
+}
+
+/// What an inlet asks of a consumer.
+pub trait Receives {
+    /// A message that was taken.
+    type Taken;
+
+    /// Takes the next message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRecord`]
+    fn advance(&self) -> Result<Self::Taken, NoRecord>;
+
+    /// Whether neither a message nor *closed* is there.
+    fn is_empty(&self) -> bool;
+
+    /// Gives back all that was taken.
+    fn release(&mut self);
+
+    /// How far it has come, in bytes.
+    fn position(&self) -> u64;
+
+    /// Bytes of data.
+    fn capacity(&self) -> u64;
+}
+
+impl<M: Mem> Receives for spsc::Consumer<M> {
+    type Taken = spsc::Record;
+
+    #[inline(always)]
+    fn advance(&self) -> Result<spsc::Record, NoRecord> {
+        match self.advance() {
+            spsc::Next::Record(record) => Ok(record),
+            spsc::Next::Empty => Err(NoRecord::Empty),
+            spsc::Next::Closed => Err(NoRecord::Closed),
+            spsc::Next::Corrupt => Err(NoRecord::Corrupt),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    #[inline(always)]
+    fn release(&mut self) {
+        self.release();
+    }
+
+    #[inline(always)]
+    fn position(&self) -> u64 {
+        self.position()
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> u64 {
+        self.mem().capacity()
+    }
+}
+
+impl<M: Mem> Receives for slots::Consumer<M> {
+    type Taken = slots::Slot;
+
+    #[inline(always)]
+    fn advance(&self) -> Result<slots::Slot, NoRecord> {
+        match self.advance() {
+            slots::Next::Slot(slot) => Ok(slot),
+            slots::Next::Empty => Err(NoRecord::Empty),
+            slots::Next::Closed => Err(NoRecord::Closed),
+            slots::Next::Corrupt => Err(NoRecord::Corrupt),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    #[inline(always)]
+    fn release(&mut self) {
+        self.release();
+    }
+
+    #[inline(always)]
+    fn position(&self) -> u64 {
+        self.position()
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> u64 {
+        self.mem().capacity()
+    }
 }
 
 /// The sending end: a producer and its bell.
 #[derive(Debug)]
-pub struct Outlet<M, W> {
-    ring: Producer<M>,
+pub struct Outlet<P, W> {
+    ring: P,
     bell: Bell<W>,
     /// Whether the receiver may sleep.
     fences: bool,
 }
 
-impl<M: Mem, W: Words> Outlet<M, W> {
-    /// Takes up the sending end. `sleepers`: whether the ring's receiver may sleep.
-    ///
-    /// # Errors
-    ///
-    /// If the ring is not as a correct peer leaves it.
-    pub fn attach(mem: M, words: W, wait: Wait, sleepers: bool) -> Result<Self, Corrupt> {
-        let ring = Producer::resume(mem)?;
+impl<P: Sends, W: Words> Outlet<P, W> {
+    /// Takes up the sending end, with a producer that was resumed. `sleepers`: whether the ring's receiver may sleep.
+    pub fn attach(ring: P, words: W, wait: Wait, sleepers: bool) -> Self {
         let mut bell = Bell::attach(words, wait);
         // A predecessor may have died between a publication and its look for a sleeper.
         bell.notify();
-        Ok(Self { ring, bell, fences: sleepers })
+        Self { ring, bell, fences: sleepers }
     }
 
-    /// Loans room for `len` bytes, if there is some now.
+    /// Loans room, if there is some now.
     ///
     /// # Errors
     ///
     /// [`NoLoan`].
     #[inline(always)]
-    pub fn try_loan(&mut self, len: usize) -> Result<(), NoLoan> {
+    pub fn try_loan(&mut self, ask: P::Ask) -> Result<(), NoLoan> {
         if self.bell.peer().left() {
             return Err(NoLoan::Closed);
         }
-        self.ring.loan(len).map_err(no_loan)
+        self.ring.loan(ask)
     }
 
-    /// Loans room for `len` bytes, waiting for it. Nothing may be staged: what the receiver cannot see it cannot
+    /// Loans room, waiting for it. Nothing may be staged: what the receiver cannot see it cannot
     /// make room by.
     ///
     /// # Errors
     ///
     /// [`NoLoan`]; `Full` if the deadline passed.
     #[inline(always)]
-    pub fn loan(&mut self, len: usize, deadline: impl FnOnce() -> Option<Instant>) -> Result<(), NoLoan> {
-        match self.try_loan(len) {
-            Err(NoLoan::Full) => self.wait_for_room(len, deadline()),
+    pub fn loan(&mut self, ask: P::Ask, deadline: impl FnOnce() -> Option<Instant>) -> Result<(), NoLoan> {
+        match self.try_loan(ask) {
+            Err(NoLoan::Full) => self.wait_for_room(ask, deadline()),
             done => done,
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_for_room(&mut self, len: usize, deadline: Option<Instant>) -> Result<(), NoLoan> {
+    fn wait_for_room(&mut self, ask: P::Ask, deadline: Option<Instant>) -> Result<(), NoLoan> {
         let Self { ring, bell, .. } = self;
         // A batch that was forgotten half way would keep for ever what it takes.
         ring.discard();
@@ -119,7 +283,7 @@ impl<M: Mem, W: Words> Outlet<M, W> {
             if receiver.left() {
                 return Some(Err(NoLoan::Closed));
             }
-            match ring.loan(len).map_err(no_loan) {
+            match ring.loan(ask) {
                 Err(NoLoan::Full) => None,
                 done => Some(done),
             }
@@ -133,19 +297,6 @@ impl<M: Mem, W: Words> Outlet<M, W> {
         if self.fences {
             self.bell.notify();
         }
-    }
-
-    /// Sends the current loan, with what is staged, and wakes the receiver if it sleeps.
-    #[inline(always)]
-    pub fn send(&mut self, kind: u16) {
-        self.ring.stage(kind);
-        self.publish();
-    }
-
-    /// Puts the current loan behind what is staged.
-    #[inline(always)]
-    pub fn stage(&mut self, kind: u16) {
-        self.ring.stage(kind);
     }
 
     /// Sends what is staged, at once, and wakes the receiver if it sleeps.
@@ -173,30 +324,45 @@ impl<M: Mem, W: Words> Outlet<M, W> {
 
     /// The producer, for what needs no bell.
     #[inline(always)]
-    pub fn ring(&self) -> &Producer<M> {
+    pub fn ring(&self) -> &P {
         &self.ring
     }
 
     /// The producer, for what needs no bell.
     #[inline(always)]
-    pub fn ring_mut(&mut self) -> &mut Producer<M> {
+    pub fn ring_mut(&mut self) -> &mut P {
         &mut self.ring
     }
 }
 
-#[inline(always)]
-fn no_loan(error: LoanError) -> NoLoan {
-    match error {
-        LoanError::TooLong => NoLoan::TooLong,
-        LoanError::Corrupt => NoLoan::Corrupt,
-        _ => NoLoan::Full,
+impl<M: Mem, W: Words> Outlet<spsc::Producer<M>, W> {
+    /// Sends the current loan, with what is staged, and wakes the receiver if it sleeps.
+    #[inline(always)]
+    pub fn send(&mut self, kind: u16) {
+        self.ring.stage(kind);
+        self.publish();
+    }
+
+    /// Puts the current loan behind what is staged.
+    #[inline(always)]
+    pub fn stage(&mut self, kind: u16) {
+        self.ring.stage(kind);
+    }
+}
+
+impl<M: Mem, W: Words> Outlet<slots::Producer<M>, W> {
+    /// Sends the current loan, with what is staged, and wakes the receiver if it sleeps.
+    #[inline(always)]
+    pub fn send(&mut self) {
+        self.ring.send();
+        self.notify();
     }
 }
 
 /// The receiving end: a consumer and its bell.
 #[derive(Debug)]
-pub struct Inlet<M, W> {
-    ring: Consumer<M>,
+pub struct Inlet<C, W> {
+    ring: C,
     bell: Bell<W>,
     /// Whether the sender may sleep.
     sleepers: bool,
@@ -208,19 +374,14 @@ pub struct Inlet<M, W> {
     lag: Lag,
 }
 
-impl<M: Mem, W: Words> Inlet<M, W> {
-    /// Takes up the receiving end. `sleepers`: whether the ring's sender may sleep.
-    ///
-    /// # Errors
-    ///
-    /// If the ring is not as a correct peer leaves it.
-    pub fn attach(mem: M, words: W, wait: Wait, sleepers: bool) -> Result<Self, Corrupt> {
-        let ring = Consumer::resume(mem)?;
+impl<C: Receives, W: Words> Inlet<C, W> {
+    /// Takes up the receiving end, with a consumer that was resumed. `sleepers`: whether the ring's sender may sleep.
+    pub fn attach(ring: C, words: W, wait: Wait, sleepers: bool) -> Self {
         let fenced = ring.position();
         let mut bell = Bell::attach(words, wait);
         // A predecessor may have died between a release and its look for a sleeper.
         bell.notify();
-        Ok(Self { ring, bell, sleepers, fenced, taken: 0, caught_up: 0, lag: Lag::default() })
+        Self { ring, bell, sleepers, fenced, taken: 0, caught_up: 0, lag: Lag::default() }
     }
 
     /// Takes the next record, if there is one now.
@@ -229,19 +390,14 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     ///
     /// [`NoRecord`].
     #[inline(always)]
-    pub fn try_take(&mut self) -> Result<Record, NoRecord> {
-        match self.ring.advance() {
-            Next::Record(record) => {
-                self.taken += 1;
-                Ok(record)
-            }
-            Next::Empty => {
-                self.look_for_sleeper();
-                Err(NoRecord::Empty)
-            }
-            Next::Closed => Err(NoRecord::Closed),
-            Next::Corrupt => Err(NoRecord::Corrupt),
+    pub fn try_take(&mut self) -> Result<C::Taken, NoRecord> {
+        let next = self.ring.advance();
+        match next {
+            Ok(_) => self.taken += 1,
+            Err(NoRecord::Empty) => self.look_for_sleeper(),
+            Err(_) => {}
         }
+        next
     }
 
     /// Takes the next record, waiting for it. Everything taken before must be released.
@@ -250,7 +406,7 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     ///
     /// [`NoRecord`]; `Empty` if the deadline passed.
     #[inline(always)]
-    pub fn take(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Record, NoRecord> {
+    pub fn take(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<C::Taken, NoRecord> {
         match self.try_take() {
             Err(NoRecord::Empty) => {}
             done => return done,
@@ -284,7 +440,7 @@ impl<M: Mem, W: Words> Inlet<M, W> {
     pub fn release(&mut self) {
         self.ring.release();
         if self.sleepers {
-            if self.ring.position().wrapping_sub(self.fenced) >= self.ring.mem().capacity() / 8 {
+            if self.ring.position().wrapping_sub(self.fenced) >= self.ring.capacity() / 8 {
                 self.look_for_sleeper();
             } else {
                 self.bell.notify_unfenced();
@@ -311,7 +467,7 @@ impl<M: Mem, W: Words> Inlet<M, W> {
 
     /// The consumer, for what needs no bell.
     #[inline(always)]
-    pub fn ring(&self) -> &Consumer<M> {
+    pub fn ring(&self) -> &C {
         &self.ring
     }
 }

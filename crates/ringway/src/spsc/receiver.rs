@@ -9,7 +9,7 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
-use ringway_ring::spsc::{Next, Record};
+use ringway_ring::spsc::{Consumer, Next, Record};
 use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
@@ -18,7 +18,7 @@ use crate::{
     protocol::{Inlet, NoRecord},
 };
 
-type Rx = Inlet<ringway_ring::Lent, ringway_wait::Lent>;
+type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;
 
 /// The receiving end of a ring; see the [module](super).
 ///
@@ -43,8 +43,8 @@ impl Receiver {
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
-        let inlet =
-            Inlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
+        let ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         Ok(Self { inlet: CachePadded::new(inlet), end })
     }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
-use ringway_ring::{Mem, spsc::max_payload};
+use ringway_ring::{
+    Mem,
+    spsc::{Producer, max_payload},
+};
 use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
@@ -17,7 +20,7 @@ use crate::{
     protocol::{NoLoan, Outlet},
 };
 
-type Tx = Outlet<ringway_ring::Lent, ringway_wait::Lent>;
+type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;
 
 /// The sending end of a ring; see the [module](super).
 ///
@@ -41,8 +44,8 @@ impl Sender {
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
-        let outlet =
-            Outlet::attach(ring, words, end.wait, end.sleepers).map_err(|corrupt| end.corrupt(corrupt))?;
+        let ring = Producer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
         Ok(Self { outlet: CachePadded::new(outlet), end })
     }
 

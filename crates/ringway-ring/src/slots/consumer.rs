@@ -1,0 +1,212 @@
+//! The receiving end.
+
+use core::cell::Cell;
+
+use super::{CLOSED, GRANULE, Slot, Slots};
+use crate::{At, Corrupt, Mem, Side, primitive::Ordering};
+
+/// What comes next in a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A message; it is the caller's until [`Consumer::release`].
+    Slot(Slot),
+    /// Nothing yet.
+    Empty,
+    /// Nothing, and the producer has closed.
+    Closed,
+    /// Something that no correct producer writes: see [`Consumer::corruption`]. This end is poisoned.
+    Corrupt,
+}
+
+/// The consumer of a ring: see the [module](super) for the protocol.
+///
+/// Taking needs `&self` and releasing `&mut self`, so that several messages can be borrowed at once and none outlives
+/// the release.
+#[derive(Debug)]
+pub struct Consumer<M> {
+    mem: M,
+    /// Position of the next message to take: `released <= next <= seen`.
+    next: Cell<u64>,
+    /// The producer's position as last seen: `seen - released <= room`. `next` once poisoned, so that every taking looks, and
+    /// finds out.
+    seen: Cell<u64>,
+    /// What the producer was told.
+    released: u64,
+    slots: Slots,
+    poison: Cell<Option<Corrupt>>,
+}
+
+impl<M: Mem> Consumer<M> {
+    /// Takes up the consuming end of a ring of messages of `size` bytes where the last one left it (a new ring: at its
+    /// beginning).
+    ///
+    /// The caller is the only consumer: that its predecessor has stopped is the caller's to prove. What the
+    /// predecessor took and did not release comes again.
+    ///
+    /// # Errors
+    ///
+    /// If the positions are not what correct peers leave.
+    ///
+    /// # Panics
+    ///
+    /// If `size` is 0 or more than the capacity.
+    pub fn resume(mem: M, size: u64) -> Result<Self, Corrupt> {
+        let slots = Slots::new(size, mem.capacity());
+        // Relaxed: only consumers write it; the caller's proof that the last one stopped carries the edge.
+        let released = mem.position(Side::Consumer).load(Ordering::Relaxed);
+        if released % GRANULE != 0 {
+            return Err(Corrupt { at: At::ConsumerPosition, found: released });
+        }
+        let (next, seen) = (Cell::new(released), Cell::new(released));
+        let consumer = Self { mem, next, seen, released, slots, poison: Cell::new(None) };
+        consumer.look();
+        match consumer.corruption() {
+            Some(corrupt) => Err(corrupt),
+            None => Ok(consumer),
+        }
+    }
+
+    /// Takes the next message, if there is one.
+    #[inline(always)]
+    pub fn advance(&self) -> Next {
+        let position = self.next.get();
+        if position == self.seen.get() {
+            let found = self.look();
+            if position == self.seen.get() {
+                return self.nothing(found);
+            }
+        }
+        let slot = Slot { position, stride: self.slots.stride };
+        self.next.set(position.wrapping_add(slot.stride));
+        let (granule, count) = slot.granules();
+        self.mem.reading(granule, count);
+        Next::Slot(slot)
+    }
+
+    /// Looks how far the producer is, and says what its word holds.
+    #[inline(always)]
+    fn look(&self) -> u64 {
+        // Acquire: pairs with the Release in `Producer::tell`: the messages before it, and what came before closing.
+        let found = self.mem.position(Side::Producer).load(Ordering::Acquire);
+        let seen = self.seen.get();
+        let most = self.slots.room - seen.wrapping_sub(self.released);
+        let tail = found & !CLOSED;
+        if tail != seen {
+            if self.slots.fit(tail.wrapping_sub(seen), most) && self.poison.get().is_none() {
+                self.seen.set(tail);
+            } else {
+                self.reject(found);
+            }
+        }
+        found
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reject(&self, found: u64) {
+        if self.poison.get().is_none() {
+            self.poison.set(Some(Corrupt { at: At::ProducerPosition, found }));
+        }
+        self.seen.set(self.next.get());
+    }
+
+    /// Why there is nothing, as the producer's word has it.
+    #[inline(always)]
+    fn nothing(&self, found: u64) -> Next {
+        match (self.poison.get(), found & CLOSED) {
+            (Some(_), _) => Next::Corrupt,
+            (None, 0) => Next::Empty,
+            (None, _) => Next::Closed,
+        }
+    }
+
+    /// What poisoned this end, if anything did.
+    #[must_use]
+    pub fn corruption(&self) -> Option<Corrupt> {
+        self.poison.get()
+    }
+
+    /// Un-takes a message that was not released, and all taken after it: they come again.
+    #[inline(always)]
+    pub fn put_back(&self, slot: Slot) {
+        if self.holds(&slot) {
+            self.next.set(slot.position);
+            if self.poison.get().is_some() {
+                self.seen.set(slot.position);
+            }
+        }
+    }
+
+    /// Gives all messages taken so far back to the producer.
+    #[inline(always)]
+    pub fn release(&mut self) {
+        let next = self.next.get();
+        if next != self.released {
+            // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
+            // producer's overwriting.
+            self.mem.position(Side::Consumer).store(next, Ordering::Release);
+            self.released = next;
+        }
+    }
+
+    /// How far this end has come, in bytes since the ring's birth.
+    #[inline(always)]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.next.get()
+    }
+
+    /// Whether a message or a *closed* is there; takes nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let next = self.next.get();
+        // Relaxed: only an answer; `advance` takes the edge.
+        next == self.seen.get() && self.mem.position(Side::Producer).load(Ordering::Relaxed) == next
+    }
+
+    /// Whether the next thing is the producer's *closed*.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let next = self.next.get();
+        // Relaxed: only an answer.
+        next == self.seen.get() && self.mem.position(Side::Producer).load(Ordering::Relaxed) == next | CLOSED
+    }
+
+    /// Messages that were sent and not taken yet. It may be more by now.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        // Relaxed: a hint; a position that is not possible counts as nothing pending.
+        let tail = self.mem.position(Side::Producer).load(Ordering::Relaxed) & !CLOSED;
+        let pending = tail.wrapping_sub(self.next.get());
+        if pending <= self.slots.room { pending / self.slots.stride } else { 0 }
+    }
+
+    /// Whether a message was taken here and not released yet.
+    #[inline(always)]
+    #[must_use]
+    pub fn holds(&self, slot: &Slot) -> bool {
+        let held = self.next.get().wrapping_sub(self.released);
+        let from = slot.position.wrapping_sub(self.released);
+        slot.stride == self.slots.stride && from < held && slot.stride <= held - from
+    }
+
+    /// How many messages the ring has room for.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.slots.room / self.slots.stride
+    }
+
+    /// Bytes of a message.
+    #[inline(always)]
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.slots.size
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub fn mem(&self) -> &M {
+        &self.mem
+    }
+}
