@@ -59,7 +59,8 @@ impl Lent {
     /// - `data` is aligned to 8 and valid for `2 * capacity` bytes, of which the second
     ///   half shows the same memory as the first (a ring over private memory none of whose records wraps may
     ///   do without the likeness);
-    /// - all of it may be read, and written unless nothing but [`Follower`]s is made of the result;
+    /// - all of it may be read, and, unless the holder of the result stores nothing there, written; a [`Follower`] by itself
+    ///   stores nothing;
     /// - nobody in this process makes references into it other than through this crate;
     /// - at most one [`Producer`] and one [`Consumer`], in all processes, use it at a time, and what they meet
     ///   was written by this crate, or, if not, is not rewritten while a slice of it is alive.
@@ -75,6 +76,44 @@ impl Lent {
         // SAFETY: position & mask < capacity, and `data` is valid for 2 * capacity bytes.
         unsafe { self.data.add((position & self.mask) as usize) }
     }
+}
+
+impl Lent {
+    /// Copies a payload to where there was made room for it.
+    ///
+    /// # Safety
+    ///
+    /// From `granule` on, `payload.len()` bytes are free, no more than the ring has, and nobody else reads or writes them
+    /// before they are handed over.
+    #[inline(always)]
+    unsafe fn write(&self, granule: u64, payload: &[u8]) {
+        let place = self.at(granule.wrapping_mul(8));
+        if payload.len() < LONG {
+            // SAFETY: see `copy`; this is all of it.
+            return unsafe { copy(place, payload) };
+        }
+        for (n, part) in payload.chunks(PART).enumerate() {
+            for line in (0..part.len()).step_by(Self::LINE as usize) {
+                // Relaxed: the line is written over at once; this has its transfer begin together with the others'.
+                self.data(granule + (n * PART + line) as u64 / 8).store(0, Ordering::Relaxed);
+            }
+            // The copy may go over these stores through the second image, where the compiler does not see that it does.
+            compiler_fence();
+            // SAFETY: see `copy`; this part of the payload lies as far from the beginning of the place as from its own.
+            unsafe { copy(place.add(n * PART), part) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// `part` belongs at `place`, for a place and a payload as in [`Lent::write`]: the place lies inside the doubled data, since
+/// whatever begins in its first half has `capacity` bytes behind it.
+#[inline(always)]
+unsafe fn copy(place: NonNull<u8>, part: &[u8]) {
+    // SAFETY: the place is valid for writes, and nobody else touches it (contract). It does not overlap `part`: nobody in this
+    // process has a reference into free bytes of a ring (contract of `Lent::new`, and a Producer is borrowed mutably).
+    unsafe { place.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len()) };
 }
 
 impl fmt::Debug for Lent {
@@ -134,8 +173,6 @@ const LONG: usize = 512;
 const PART: usize = 4096;
 
 impl Producer<Lent> {
-    const LINE: usize = <Lent as Mem>::LINE as usize;
-
     /// Sends a copy of `payload`, if there is room: what loan, copy and send do in more steps. What was staged or lent is
     /// forgotten.
     ///
@@ -144,11 +181,9 @@ impl Producer<Lent> {
     /// [`LoanError`]; nothing is sent then.
     #[inline(always)]
     pub fn send_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
-        self.discard();
-        self.make_room(payload.len())?;
-        self.copy_in(payload);
-        self.commit(payload.len() as u32, kind);
-        Ok(())
+        // SAFETY: `put` calls this when it has made room for `payload.len()` bytes at that granule, and before it stores the
+        // header that hands them over.
+        self.put(payload.len(), kind, |mem, granule| unsafe { mem.write(granule, payload) })
     }
 
     /// Stages a copy of `payload`, if there is room. A loan is given back.
@@ -160,45 +195,11 @@ impl Producer<Lent> {
     pub fn stage_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
         self.abort();
         self.make_room(payload.len())?;
-        self.copy_in(payload);
+        let (position, _) = self.loaned();
+        // SAFETY: `make_room` has just made room for `payload.len()` bytes behind the header at that position.
+        unsafe { self.mem().write(position / 8 + 1, payload) };
         self.hold_back(payload.len() as u32, kind);
         Ok(())
-    }
-
-    /// Writes a payload to where there was made room for it.
-    #[inline(always)]
-    fn copy_in(&mut self, payload: &[u8]) {
-        if payload.len() < LONG {
-            return self.copy_part(0, payload);
-        }
-        for (n, part) in payload.chunks(PART).enumerate() {
-            let from = n * PART;
-            let (position, _) = self.loaned();
-            for line in (from..from + part.len()).step_by(Self::LINE) {
-                // Relaxed: the line is written over at once; this has its transfer begin together with the others'.
-                self.mem().data(position / 8 + 1 + line as u64 / 8).store(0, Ordering::Relaxed);
-            }
-            // The copy may go over these stores through the second image, where the compiler does not see that it does.
-            compiler_fence();
-            self.copy_part(from, part);
-        }
-    }
-
-    /// Writes a part of a payload, `from` bytes from its beginning, to where there was made room for all of it.
-    #[inline(always)]
-    fn copy_part(&mut self, from: usize, part: &[u8]) {
-        let (position, _) = self.loaned();
-        // SAFETY: `make_room` has found 8 + len + 8 <= capacity free bytes past the consumer's position for the whole
-        // payload, of which this is a part, so the place lies inside the doubled data and nobody else reads or writes it
-        // until the header before it is stored (as in `payload_mut`). It does not overlap `part`: nobody has a reference
-        // into it (contract of `Lent::new`, and `&mut self` ends those of this Producer).
-        unsafe {
-            self.mem()
-                .at(position.wrapping_add(8))
-                .add(from)
-                .as_ptr()
-                .copy_from_nonoverlapping(part.as_ptr(), part.len());
-        }
     }
 
     /// The bytes of the current loan; empty if there is none.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, path::PathBuf};
 
-use crate::{ClaimError, Corrupt, CreateError, OpenError};
+use crate::{ClaimError, Corrupt, CreateError, OpenError, spsc::lossy::Lose};
 
 /// The two sides of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,15 @@ pub enum AttachError {
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
+    /// The ring is there already, and loses other messages when it is full than was asked for.
+    Loses {
+        /// Which were to be lost.
+        asked: Lose,
+        /// Which are.
+        found: Lose,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
     /// The ring holds something that no correct peer writes.
     Corrupt {
         /// What it holds, and where.
@@ -133,6 +142,20 @@ impl fmt::Display for AttachError {
                 ring(path),
                 crate::layout::FLAG_SLEEPLESS
             ),
+            Self::Loses { asked, found, path } => {
+                let which = |lose: &Lose| match lose {
+                    Lose::Newest => "newest",
+                    Lose::Oldest => "oldest",
+                };
+                write!(
+                    f,
+                    "{}: loses its {} messages when it is full, but its {} were asked for: whoever starts first makes the \
+                     ring, so ask for the same on both sides, or remove the old ring",
+                    ring(path),
+                    which(found),
+                    which(asked)
+                )
+            }
             Self::Corrupt { corrupt, path } => write!(f, "{}: {corrupt}", ring(path)),
         }
     }

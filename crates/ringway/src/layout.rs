@@ -13,20 +13,34 @@ use crate::Side;
 /// Kind of a segment that holds a single-producer, single-consumer byte ring.
 pub const KIND_SPSC: u32 = 1;
 
+/// Kind of a segment that holds a byte ring whose sender never waits, and whose messages have numbers.
+pub const KIND_LOSSY: u32 = 3;
+
 /// Flag of a segment: no side of this ring ever sleeps, so nobody looks for sleepers.
 pub const FLAG_SLEEPLESS: u32 = 1;
+
+/// Flag of a segment whose sender never waits: it overwrites what is oldest.
+pub const FLAG_OVERWRITING: u32 = 2;
+
+/// The flags that a segment of this kind may have.
+#[must_use]
+pub const fn flags(kind: u32) -> u32 {
+    if kind == KIND_LOSSY { FLAG_SLEEPLESS | FLAG_OVERWRITING } else { FLAG_SLEEPLESS }
+}
 
 /// A word on a pair of cache lines of its own (processors fetch lines in pairs).
 #[repr(C, align(128))]
 struct Line<T>(T);
 
-/// How far a side has come. Only the sender has more than a position; it writes them all at the same times, which are few.
+/// How far a side has come. The sender writes its words at the same times, which are few; the receiver has no claim, no
+/// oldest and no count.
 #[repr(C)]
 struct Way {
     position: u64,
     claim: u64,
     oldest: u64,
     sent: u64,
+    number: u64,
 }
 
 /// The words of one side, on a page of its own.
@@ -57,6 +71,8 @@ pub struct Offsets {
     pub oldest: usize,
     /// `u64`, of the sender: how many records it has sent.
     pub sent: usize,
+    /// `u64`, of a ring whose messages have numbers: how many the sender has given, the one that the receiver expects next.
+    pub number: usize,
     /// `u32`: whether it sleeps or has retired.
     pub asleep: usize,
     /// `u32`: bumped when it has news for a sleeping peer, who sleeps on it.
@@ -85,6 +101,7 @@ impl Side {
             claim: page + offset_of!(SidePage, way) + offset_of!(Way, claim),
             oldest: page + offset_of!(SidePage, way) + offset_of!(Way, oldest),
             sent: page + offset_of!(SidePage, way) + offset_of!(Way, sent),
+            number: page + offset_of!(SidePage, way) + offset_of!(Way, number),
             asleep: page + offset_of!(SidePage, asleep),
             bell: page + offset_of!(SidePage, bell),
             alive: page + offset_of!(SidePage, alive),

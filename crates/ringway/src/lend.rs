@@ -64,6 +64,13 @@ pub(crate) fn alive(segment: &Segment, side: Side) -> &Flag {
     unsafe { word(segment, side.offsets().alive).cast().as_ref() }
 }
 
+/// The word of `side` that says how far the numbers of the messages have come.
+pub(crate) fn number(segment: &Segment, side: Side) -> &Word {
+    // SAFETY: inside the control area and aligned (`word`), used as atomic u64 by this crate only, and valid as
+    // long as `segment` is borrowed.
+    unsafe { word(segment, side.offsets().number).cast().as_ref() }
+}
+
 /// Address of a word of the control area; its offset is a multiple of the word's size, so it is aligned.
 ///
 /// # Panics

@@ -147,7 +147,7 @@ pub trait Receives {
     /// # Errors
     ///
     /// [`NoRecord`]
-    fn advance(&self) -> Result<Self::Taken, NoRecord>;
+    fn advance(&mut self) -> Result<Self::Taken, NoRecord>;
 
     /// Whether neither a message nor *closed* is there.
     fn is_empty(&self) -> bool;
@@ -166,8 +166,8 @@ impl<M: Mem> Receives for spsc::Consumer<M> {
     type Taken = spsc::Record;
 
     #[inline(always)]
-    fn advance(&self) -> Result<spsc::Record, NoRecord> {
-        match self.advance() {
+    fn advance(&mut self) -> Result<spsc::Record, NoRecord> {
+        match spsc::Consumer::advance(self) {
             spsc::Next::Record(record) => Ok(record),
             spsc::Next::Empty => Err(NoRecord::Empty),
             spsc::Next::Closed => Err(NoRecord::Closed),
@@ -199,8 +199,8 @@ impl<M: Mem> Receives for slots::Consumer<M> {
     type Taken = slots::Slot;
 
     #[inline(always)]
-    fn advance(&self) -> Result<slots::Slot, NoRecord> {
-        match self.advance() {
+    fn advance(&mut self) -> Result<slots::Slot, NoRecord> {
+        match slots::Consumer::advance(self) {
             slots::Next::Slot(slot) => Ok(slot),
             slots::Next::Empty => Err(NoRecord::Empty),
             slots::Next::Closed => Err(NoRecord::Closed),
@@ -418,10 +418,10 @@ impl<C: Receives, W: Words> Inlet<C, W> {
             done => return done,
         }
         let deadline = deadline();
-        // What was there for a moment may be gone again only if somebody else wrote it: wait on.
+        // What was there for a moment may be gone again, if the sender overwrites it, or breaks the rules: wait on.
         while self.wait_for_something(deadline) {
             match self.try_take() {
-                Err(NoRecord::Empty) => {}
+                Err(NoRecord::Empty) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
                 done => return done,
             }
         }
@@ -469,5 +469,10 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     #[inline(always)]
     pub fn ring(&self) -> &C {
         &self.ring
+    }
+
+    /// The consumer, for what needs no bell.
+    pub fn ring_mut(&mut self) -> &mut C {
+        &mut self.ring
     }
 }

@@ -99,6 +99,14 @@ impl<M: Mem> Follower<M> {
         claim.wrapping_sub(self.next) > self.mem.capacity()
     }
 
+    /// Whether nothing is due, and nothing was missed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: only an answer; `look` takes the edge.
+        let word = self.mem.data(self.next / GRANULE).load(Ordering::Relaxed);
+        word == Header::EMPTY && !self.is_behind()
+    }
+
     /// Ends the reading of a record: `true` if it was still whole, which the copy is then, too; the next one is due.
     /// `false` if it may have been written over: the copy means nothing, and [`catch_up`](Self::catch_up) is due.
     #[inline]

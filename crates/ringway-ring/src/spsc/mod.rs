@@ -27,20 +27,44 @@
 //! 3. write the payload. The header at `p` is still 0: whatever is in the payload is invisible.
 //!    *Send*: store the record's header (Release). The header is the commit. Whoever loads it with Acquire sees the
 //!    payload, and sees the 0 after it rather than stale bytes, so nobody has to clear consumed memory.
-//! 4. store the own position (Relaxed). It is a hint for observers and may lag.
-//! 5. *reach ahead*: store 0 (Relaxed) to the lines where the next record will go, as far as they are free. The
-//!    consumer's core still holds copies of them and must give them up before anything can be stored there. Now
-//!    nobody waits for that; at the next record it would cost a transfer between the cores more (measured, 48 B: 2.5
-//!    lines' worth of time against 1.5). Zeros that are there already serve as those of step 2.
+//! 4. *reach ahead*, once what is cleared does not suffice for one more record like the last: store 0 to the lines
+//!    where the next records will go, several at once, as far as they are free. The consumer's core still holds copies of
+//!    them and must give them up before anything can be stored there. Now nobody waits for that, and the transfers of
+//!    several lines overlap; at the next record each would cost one by itself. Zeros that are there already serve as
+//!    those of step 2.
 //!
-//! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store
-//! that one, Release. The consumer sees none or all.
+//! What bounds a stream is the sender's store queue: it commits in order, and a store to a line that is still under way
+//! holds up all behind it. Hence a record costs two shared stores and the payload, in ascending order but for the header;
+//! and all that is for others to look at (how far the producer has come, how many records) is written a sixteenth of the ring
+//! apart, with the claim (below), and at closing. It is a hint and may lag.
+//!
+//! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store 0 behind the
+//! last and then that one, Release. The consumer sees none or all.
 //!
 //! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
 //!
 //! **Consumer**, at position `c`: load the header at `c` (Acquire). 0: empty. Closed: closed. A record: check
 //! it, read the payload in place, go on to `c + size`. *Release*: store the own position (Release) when nothing
 //! before it is being read any more.
+//!
+//! # Followers
+//!
+//! A [`Follower`] reads a ring without taking part: it writes nothing, and nobody waits for it. So what it reads may be
+//! written over while it reads. It copies by atomic words and then asks whether the copy is good. For that the producer
+//! *claims*: before it stores anything at a position that it has not claimed, it
+//!
+//! 1. stores the *claim*, a position up to which it may be writing, a sixteenth of the ring ahead (Release),
+//! 2. passes a Release fence, and stores there.
+//!
+//! The follower copies the record at `p`, passes an Acquire fence, and loads the claim. If any of what it copied is
+//! from after a claim, it sees that claim (fence to fence). Position `p` is written over by what goes to `p + capacity`;
+//! so if the claim is no more than that, the copy is whole. If not, the follower is *behind*: what it holds may be anything.
+//! It goes on where the ring begins: at the consumer's position, before which the producer's claim cannot have reached.
+//!
+//! *A producer that never waits* has no consumer to look at. It keeps in mind where some of its records begin, one for each
+//! claim, and before each claim it stores the *oldest* of these that the claim leaves whole (Release). A follower that is
+//! behind loads the claim first and then the oldest, so it finds one that is not before that claim. Its messages can be read
+//! by followers only.
 //!
 //! # The races, and why they are safe
 //!
@@ -61,19 +85,22 @@
 //!
 //! - Producer before the header store: header 0, the chain ends where it did; payload or staged records beyond
 //!   are invisible. After it: committed. There is nothing in between. Zeros reached ahead lie in free space.
+//! - Producer after a claim: it is higher than need be. The next one begins with it; followers see that they are behind
+//!   earlier than they are. Between *oldest* and claim: the oldest record is a later one than need be.
 //! - Consumer before release: its position says what was released; a successor gets the rest again, at most
 //!   what was not released.
 //!
 //! **Resume.** A new consumer starts at the consumer's position. A new producer walks the chain from there to
 //! its end, at most `capacity` bytes, and takes a *closed* back by storing 0. The producer's position word is
-//! not needed (it may lag).
+//! not needed (it may lag). One that never waits walks from the oldest record.
 //!
 //! # A hostile peer
 //!
 //! Every header is loaded once and checked (flags known, record not larger than the ring); positions are
 //! reduced by the mask; the consumer's position must lie between what was last seen of it and what was
 //! published. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. A walk is bounded by the
-//! capacity. In no case does an access leave the lent memory.
+//! capacity. In no case does an access leave the lent memory. A follower checks a record's length before it copies; a claim
+//! that makes no sense leaves it behind, at the word of a peer that is checked as any other.
 //!
 //! # Progress
 //!
@@ -84,7 +111,8 @@
 //!
 //! Readiness in band: FastForward (Giacomoni, Moseley, Vachharajani, PPoPP 2008) and the Linux BPF ring buffer
 //! (`kernel/bpf/ringbuf.c`), which also maps its data twice. Private copies of the other's position: MCRingBuffer
-//! (Lee, Bu, Chandranmenon, IPDPS 2010).
+//! (Lee, Bu, Chandranmenon, IPDPS 2010). Followers: Boehm, *Can Seqlocks Get Along With Programming Language Memory
+//! Models?* (MSPC 2012).
 
 mod consumer;
 mod follower;

@@ -1,5 +1,7 @@
 //! A record and its header word.
 
+use crate::{At, Corrupt};
+
 /// Bytes of a header, and what positions and sizes are multiples of.
 pub(super) const GRANULE: u64 = 8;
 
@@ -74,6 +76,12 @@ impl Record {
     #[must_use]
     pub fn kind(&self) -> u16 {
         self.kind
+    }
+
+    /// What to say of a record that is too short to be one of its ring's.
+    #[must_use]
+    pub fn too_short(&self) -> Corrupt {
+        Corrupt { at: At::Header { position: self.position }, found: Header::record(self.len, self.kind) }
     }
 
     /// Granule of the first byte of payload, and how many granules the payload takes: for models and tests

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringway_ring::spsc::Consumer;
+use ringway_ring::spsc::{Follower, Look, Start};
 use ringway_segment::{ClaimError, Segment};
 use ringway_wait::{Wait, has_left, primitive::Ordering};
 
@@ -39,7 +39,7 @@ impl End {
             let path = segment.path().map(Into::into);
             return Err(AttachError::ControlArea { found: shape.control_len, path });
         }
-        if shape.flags & !layout::FLAG_SLEEPLESS != 0 {
+        if shape.flags & !layout::flags(shape.kind) != 0 {
             let path = segment.path().map(Into::into);
             return Err(AttachError::Flags { found: shape.flags, path });
         }
@@ -125,5 +125,7 @@ fn part(segment: Segment) {
 
 /// Whether there is nothing to receive.
 fn is_drained(segment: &Segment) -> bool {
-    Consumer::resume(lend::ring(segment)).is_ok_and(|ring| ring.is_empty() || ring.is_closed())
+    // Of a ring that is overwritten the receiver's position may be no record's any more: then something is left.
+    let mut follower = Follower::new(lend::ring(segment), Start::Unread);
+    follower.as_mut().is_ok_and(|follower| matches!(follower.look(), Look::Empty | Look::Closed))
 }

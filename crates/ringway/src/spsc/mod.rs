@@ -24,6 +24,11 @@
 //! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor. To a
 //! sender, a receiver that had left before it came is one that has not come yet.
 //!
+//! # When the ring is full
+//!
+//! `send` waits, `try_send` fails, `send_timeout` and `send_deadline` wait for so long. Rings that lose messages instead, and tell
+//! their receiver how many, are in [`lossy`].
+//!
 //! # Forks
 //!
 //! An end belongs to the process that took it. In a forked child its copy is of no use: nothing that is done with it
@@ -54,6 +59,7 @@
 //! ```
 
 mod end;
+pub mod lossy;
 mod options;
 mod receiver;
 mod sender;

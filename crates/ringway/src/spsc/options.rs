@@ -37,9 +37,9 @@ pub const DEFAULT_CAPACITY: usize = 1 << 20;
 #[must_use]
 pub struct Options {
     capacity: Option<usize>,
-    wait: Option<Wait>,
+    pub(super) wait: Option<Wait>,
     names: Names,
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 impl Options {
@@ -199,16 +199,24 @@ impl Options {
         Ok((self.sender_of(&offer)?, self.receiver_of(&offer)?))
     }
 
-    fn shape(&self) -> ringway_segment::Shape {
+    pub(super) fn shape(&self) -> ringway_segment::Shape {
         layout::shape(self.capacity.unwrap_or(DEFAULT_CAPACITY), self.wait == Some(Wait::Spin))
     }
 
-    fn place(&self, name: &str) -> Result<Place, CreateError> {
+    pub(super) fn place(&self, name: &str) -> Result<Place, CreateError> {
         self.names.at(name).map_err(CreateError::InvalidName)
     }
 
     fn open(&self, place: &dyn Backend) -> Result<Segment, AttachError> {
-        let (segment, _) = place.open_or_create(&self.shape(), &self.memory, &mut |_| {})?;
+        self.open_as(place, &self.shape())
+    }
+
+    pub(super) fn open_as(
+        &self,
+        place: &dyn Backend,
+        shape: &ringway_segment::Shape,
+    ) -> Result<Segment, AttachError> {
+        let (segment, _) = place.open_or_create(shape, &self.memory, &mut |_| {})?;
         let found = segment.shape().capacity;
         match self.capacity {
             Some(asked) if found < asked as u64 => {

@@ -1,4 +1,5 @@
 //! Other processes for tests: the test binary itself, run again for one of its functions.
+#![allow(dead_code, reason = "each test file uses what it needs")]
 
 use std::{
     env,

@@ -1,0 +1,191 @@
+//! What the receiving end reads by: in place, or by copies.
+
+use ringway_ring::{
+    Corrupt, Lent, Mem, Side,
+    primitive::Ordering,
+    spsc::{Consumer, Follower, Look, Record, Start},
+};
+
+use super::{Lose, NUMBER};
+use crate::{
+    AttachError,
+    protocol::{NoRecord, Receives},
+    spsc::end::End,
+};
+
+/// Messages that are passed over in one call, because the sender was faster or a predecessor has had them, before the
+/// caller gets a chance to look at the clock.
+const PATIENCE: u32 = 64;
+
+/// Reads messages and their numbers.
+#[derive(Debug)]
+pub(super) struct Reader {
+    way: Way,
+    /// The number that the next message has if none is lost.
+    expected: u64,
+    poison: Option<Corrupt>,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// The sender waits for no room, but takes none that was not given back.
+    InPlace(Consumer<Lent>),
+    /// The sender overwrites what is oldest.
+    Copies { follower: Follower<Lent>, copy: Vec<u8> },
+}
+
+/// A message that was taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    record: Record,
+    /// Messages lost in front of it.
+    pub(super) lost: u64,
+}
+
+impl Reader {
+    pub(super) fn new(end: &End, ring: Lent, expected: u64) -> Result<Self, AttachError> {
+        let way = match Lose::of(end.segment()) {
+            Lose::Newest => Consumer::resume(ring).map(Way::InPlace),
+            Lose::Oldest => {
+                Follower::new(ring, Start::Oldest).map(|follower| Way::Copies { follower, copy: Vec::new() })
+            }
+        };
+        let way = way.map_err(|corrupt| end.corrupt(corrupt))?;
+        Ok(Self { way, expected, poison: None })
+    }
+
+    /// What poisoned this end, if anything did.
+    pub(super) fn corruption(&self) -> Option<Corrupt> {
+        self.poison.or_else(|| match &self.way {
+            Way::InPlace(consumer) => consumer.corruption(),
+            Way::Copies { follower, .. } => follower.corruption(),
+        })
+    }
+
+    /// The number that the next message has if none is lost.
+    pub(super) fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// Counts what was lost behind the last message, of which the sender has said how many numbers it has given.
+    pub(super) fn lost_at_the_end(&mut self, given: u64) -> u64 {
+        let lost = given.wrapping_sub(self.expected);
+        if lost > u64::MAX / 2 {
+            return 0;
+        }
+        self.expected = given;
+        lost
+    }
+
+    /// A taken message's bytes.
+    pub(super) fn bytes(&self, taken: Taken) -> &[u8] {
+        let payload = match &self.way {
+            Way::InPlace(consumer) => consumer.payload(taken.record),
+            Way::Copies { copy, .. } => copy,
+        };
+        &payload[NUMBER..]
+    }
+
+    /// A record with its number, if it is not one that a predecessor has had.
+    fn take(&mut self, record: Record, payload: [u8; NUMBER]) -> Option<Taken> {
+        let number = u64::from_ne_bytes(payload);
+        let lost = number.wrapping_sub(self.expected);
+        if lost > u64::MAX / 2 {
+            return None;
+        }
+        self.expected = number.wrapping_add(1);
+        Some(Taken { record, lost })
+    }
+}
+
+impl Receives for Reader {
+    type Taken = Taken;
+
+    fn advance(&mut self) -> Result<Taken, NoRecord> {
+        if self.poison.is_some() {
+            return Err(NoRecord::Corrupt);
+        }
+        for _ in 0..PATIENCE {
+            let (record, number) = match &mut self.way {
+                Way::InPlace(consumer) => {
+                    let record = Receives::advance(consumer)?;
+                    (record, consumer.payload(record).first_chunk().copied())
+                }
+                Way::Copies { follower, copy } => match follower.look() {
+                    Look::Record(record) => {
+                        copy.resize(record.len() as usize, 0);
+                        follower.copy(record, copy);
+                        if !follower.accept(record) {
+                            follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                            continue;
+                        }
+                        (record, copy.first_chunk().copied())
+                    }
+                    Look::Behind => {
+                        follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                        continue;
+                    }
+                    Look::Empty => return Err(NoRecord::Empty),
+                    Look::Closed => return Err(NoRecord::Closed),
+                    Look::Corrupt => return Err(NoRecord::Corrupt),
+                },
+            };
+            let Some(number) = number else {
+                self.poison = Some(record.too_short());
+                return Err(NoRecord::Corrupt);
+            };
+            if let Some(taken) = self.take(record, number) {
+                return Ok(taken);
+            }
+            self.release();
+        }
+        Err(NoRecord::Empty)
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.way {
+            Way::InPlace(consumer) => consumer.is_empty(),
+            Way::Copies { follower, .. } => follower.is_empty(),
+        }
+    }
+
+    fn release(&mut self) {
+        match &mut self.way {
+            Way::InPlace(consumer) => consumer.release(),
+            // Relaxed: a hint for observers; the sender does not look.
+            Way::Copies { follower, .. } => {
+                follower.mem().position(Side::Consumer).store(follower.position(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        match &self.way {
+            Way::InPlace(consumer) => consumer.position(),
+            Way::Copies { follower, .. } => follower.position(),
+        }
+    }
+
+    fn capacity(&self) -> u64 {
+        match &self.way {
+            Way::InPlace(consumer) => consumer.mem().capacity(),
+            Way::Copies { follower, .. } => follower.mem().capacity(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_at_the_end_is_counted_once_and_never_negative() {
+        let offer = super::super::Options::new(crate::spsc::Options::new(), Lose::Newest).offer().unwrap();
+        let segment = ringway_segment::Backend::open(&offer, None, &Default::default()).unwrap();
+        let end = End::claim(segment, crate::Side::Receiver, None).unwrap();
+        let mut reader = Reader::new(&end, crate::lend::ring(end.segment()), 7).unwrap();
+        assert_eq!(reader.lost_at_the_end(10), 3);
+        assert_eq!(reader.lost_at_the_end(10), 0);
+        assert_eq!(reader.lost_at_the_end(2), 0);
+    }
+}

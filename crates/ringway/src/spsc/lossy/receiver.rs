@@ -1,0 +1,210 @@
+//! The receiving end of a ring that loses messages.
+
+use std::{
+    fmt,
+    ops::Deref,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crossbeam_utils::CachePadded;
+use ringway_ring::primitive::Ordering;
+
+use super::reader::{Reader, Taken};
+use crate::{
+    AttachError, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    protocol::{Inlet, NoRecord},
+    spsc::{after, end::End},
+};
+
+type Rx = Inlet<Reader, ringway_wait::Lent>;
+
+/// The receiving end of a ring that loses messages; see the [module](super).
+///
+/// Dropping it closes its end, except in a child forked after it was made, where it does nothing at all.
+pub struct Receiver {
+    // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
+    inlet: CachePadded<Rx>,
+    lost: u64,
+    // Dropped last: `inlet` uses its memory.
+    end: End,
+}
+
+impl Receiver {
+    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+        let segment = end.segment();
+        // Relaxed: only receivers write it; what proves that the last one has stopped carries the edge.
+        let expected = lend::number(segment, Side::Receiver).load(Ordering::Relaxed);
+        let reader = Reader::new(&end, lend::ring(segment), expected)?;
+        let inlet = Inlet::attach(reader, lend::words(segment, Side::Receiver), end.wait, end.sleepers);
+        Ok(Self { inlet: CachePadded::new(inlet), lost: 0, end })
+    }
+
+    /// The next message, waiting until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]
+    ///
+    /// ```
+    /// # use ringway::spsc::{self, lossy::{Lose, Options}};
+    /// # let ring = spsc::Options::new().capacity(4096);
+    /// # let (mut tx, mut rx) = Options::new(ring, Lose::Oldest).pair()?;
+    /// # tx.send(b"hello")?;
+    /// let message = rx.recv()?;
+    /// assert_eq!((&message[..], message.lost()), (&b"hello"[..], 0));
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    pub fn recv(&mut self) -> Result<Received<'_>, RecvError> {
+        match self.inlet.take(|| None) {
+            Ok(taken) => Ok(self.received(taken)),
+            Err(why) => Err(match self.error(why) {
+                TryRecvError::Corrupt(corrupt) => RecvError::Corrupt(corrupt),
+                // `Empty` only comes with a deadline.
+                TryRecvError::Closed | TryRecvError::Empty => RecvError::Closed,
+            }),
+        }
+    }
+
+    /// The next message, if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`]
+    pub fn try_recv(&mut self) -> Result<Received<'_>, TryRecvError> {
+        match self.inlet.try_take() {
+            Ok(taken) => Ok(self.received(taken)),
+            Err(why) => Err(self.error(why)),
+        }
+    }
+
+    /// [`recv`](Self::recv), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Received<'_>, RecvTimeoutError> {
+        self.recv_until(|| after(timeout))
+    }
+
+    /// [`recv`](Self::recv), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Received<'_>, RecvTimeoutError> {
+        self.recv_until(|| Some(deadline))
+    }
+
+    fn recv_until(
+        &mut self,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<Received<'_>, RecvTimeoutError> {
+        match self.inlet.take(deadline) {
+            Ok(taken) => Ok(self.received(taken)),
+            Err(why) => Err(match self.error(why) {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Closed => RecvTimeoutError::Closed,
+                TryRecvError::Corrupt(corrupt) => RecvTimeoutError::Corrupt(corrupt),
+            }),
+        }
+    }
+
+    fn received(&mut self, taken: Taken) -> Received<'_> {
+        self.lost += taken.lost;
+        Received { inlet: &mut self.inlet, end: &self.end, taken }
+    }
+
+    /// Why there was no message, in the words of users.
+    #[cold]
+    fn error(&mut self, why: NoRecord) -> TryRecvError {
+        match (why, self.inlet.ring().corruption()) {
+            (NoRecord::Corrupt, Some(corrupt)) => TryRecvError::Corrupt(corrupt),
+            (NoRecord::Closed, _) => {
+                // Relaxed: the Acquire of *closed* orders it after the sender's last word.
+                let given = lend::number(self.end.segment(), Side::Sender).load(Ordering::Relaxed);
+                self.lost += self.inlet.ring_mut().lost_at_the_end(given);
+                TryRecvError::Closed
+            }
+            (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
+        }
+    }
+
+    /// Messages that were lost, as far as this receiver knows: in front of those that it has had, and, once it was told that
+    /// the ring is closed, behind them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Bytes of data the ring has.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.end.segment().shape().capacity as usize
+    }
+
+    /// The file that is the ring's name, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.end.segment().path()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if self.end.segment().is_ours() {
+            self.inlet.close();
+            self.end.leave(|| true);
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("end", &self.end).field("lost", &self.lost).finish_non_exhaustive()
+    }
+}
+
+/// A message, in the ring or copied out of it, and how many were lost in front of it.
+#[must_use = "a message that is dropped is gone"]
+pub struct Received<'a> {
+    inlet: &'a mut Rx,
+    end: &'a End,
+    taken: Taken,
+}
+
+impl Received<'_> {
+    /// Messages that were lost between the one received before and this one.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.taken.lost
+    }
+}
+
+impl Deref for Received<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.inlet.ring().bytes(self.taken)
+    }
+}
+
+impl Drop for Received<'_> {
+    fn drop(&mut self) {
+        // Before the release: a message that is given back is never expected again. Relaxed: for a successor, whose proof
+        // that this end has stopped carries the edge.
+        let expected = self.inlet.ring().expected();
+        lend::number(self.end.segment(), Side::Receiver).store(expected, Ordering::Relaxed);
+        self.inlet.release();
+    }
+}
+
+impl fmt::Debug for Received<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received")
+            .field("len", &self.len())
+            .field("lost", &self.lost())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,252 @@
+//! Rings that lose messages tell exactly how many.
+
+mod support;
+
+use std::{path::Path, thread, time::Duration};
+
+use ringway::{
+    AttachError, Names, RecvError, RecvTimeoutError, TryRecvError,
+    spsc::{
+        self,
+        lossy::{Fate, Lose, Options, Receiver, Sender},
+    },
+};
+use support::{PATIENCE, Peer, told};
+
+fn pair(lose: Lose) -> (Sender, Receiver) {
+    Options::new(spsc::Options::new().capacity(4096), lose).pair().unwrap()
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_ne_bytes(bytes[..8].try_into().unwrap())
+}
+
+fn send(tx: &mut Sender, n: u64) -> Fate {
+    tx.send(&n.to_ne_bytes()).unwrap()
+}
+
+#[test]
+fn the_newest_are_lost_and_the_gap_is_told_where_it_is() {
+    let (mut tx, mut rx) = pair(Lose::Newest);
+    let sent = (0..).take_while(|&n| send(&mut tx, n) == Fate::Sent).count() as u64;
+    for n in sent + 1..sent + 10 {
+        assert_eq!(send(&mut tx, n), Fate::Lost);
+    }
+    for n in 0..sent {
+        let message = rx.recv().unwrap();
+        assert_eq!((number(&message), message.lost()), (n, 0));
+    }
+    assert_eq!(send(&mut tx, sent + 10), Fate::Sent);
+    let message = rx.recv().unwrap();
+    assert_eq!((number(&message), message.lost()), (sent + 10, 10));
+    drop(message);
+    assert_eq!((tx.lost(), rx.lost()), (10, 10));
+}
+
+#[test]
+fn the_oldest_are_lost_and_those_that_are_left_are_the_newest_without_a_gap() {
+    let (mut tx, mut rx) = pair(Lose::Oldest);
+    const ALL: u64 = 5000;
+    (0..ALL).for_each(|n| assert_eq!(send(&mut tx, n), Fate::Sent));
+    let first = rx.recv().unwrap();
+    let lost = first.lost();
+    assert_eq!(number(&first), lost);
+    // 24 bytes a message; more than three quarters of the ring are kept.
+    assert!(ALL - lost > 4096 * 3 / 4 / 24, "{lost} lost");
+    drop(first);
+    for n in lost + 1..ALL {
+        let message = rx.try_recv().unwrap();
+        assert_eq!((number(&message), message.lost()), (n, 0));
+    }
+    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+    assert_eq!((tx.lost(), rx.lost()), (0, lost));
+}
+
+#[test]
+fn what_was_lost_behind_the_last_message_is_told_with_closed() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let (mut tx, mut rx) = pair(lose);
+        for n in 0..1000 {
+            send(&mut tx, n);
+        }
+        drop(tx);
+        let mut received = 0;
+        while rx.recv().is_ok() {
+            received += 1;
+        }
+        assert_eq!(rx.recv().unwrap_err(), RecvError::Closed);
+        assert_eq!(received + rx.lost(), 1000, "{lose:?}");
+    }
+}
+
+#[test]
+fn every_message_is_received_whole_or_counted_though_sender_and_receiver_race() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let (mut tx, mut rx) = pair(lose);
+        const ALL: u64 = 200_000;
+        let sender = thread::spawn(move || {
+            let mut lost = 0;
+            for n in 0..ALL {
+                let len = 8 + (n % 40) as usize;
+                let fate = tx.send_with(len, |bytes| {
+                    bytes.fill(n as u8);
+                    bytes[..8].copy_from_slice(&n.to_ne_bytes());
+                });
+                lost += u64::from(fate.unwrap() == Fate::Lost);
+            }
+            (lost, tx)
+        });
+        let (mut next, mut received) = (0, 0);
+        let mut check = |message: &[u8], lost: u64| {
+            next += lost;
+            assert_eq!(number(message), next, "{lose:?}");
+            assert_eq!(message.len(), 8 + (next % 40) as usize);
+            assert!(message[8..].iter().all(|&byte| byte == next as u8), "torn");
+            next += 1;
+            received += 1;
+        };
+        while !sender.is_finished() {
+            match rx.recv_timeout(Duration::from_millis(10)) {
+                Ok(message) => check(&message, message.lost()),
+                Err(why) => assert_eq!(why, RecvTimeoutError::Timeout),
+            }
+        }
+        let (lost, tx) = sender.join().unwrap();
+        drop(tx);
+        while let Ok(message) = rx.recv() {
+            check(&message, message.lost());
+        }
+        assert_eq!(received + rx.lost(), ALL);
+        assert!(lose == Lose::Oldest || rx.lost() == lost);
+    }
+}
+
+#[test]
+fn a_message_as_long_as_the_ring_is_sent_and_a_longer_one_refused() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let (mut tx, mut rx) = pair(lose);
+        let most = vec![7; tx.max_message()];
+        for _ in 0..3 {
+            assert_eq!(tx.send(&most).unwrap(), Fate::Sent);
+            assert_eq!(rx.recv().unwrap()[..], most);
+        }
+        tx.send(&vec![0; most.len() + 1]).unwrap_err();
+        tx.send(b"short").unwrap();
+        let message = rx.recv().unwrap();
+        assert_eq!((&message[..], message.lost()), (&b"short"[..], 0));
+    }
+}
+
+#[test]
+fn a_receiver_asleep_is_woken() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let (mut tx, mut rx) = pair(lose);
+        let receiver = thread::spawn(move || rx.recv().map(|message| number(&message)));
+        thread::sleep(Duration::from_millis(5));
+        send(&mut tx, 9);
+        assert_eq!(receiver.join().unwrap(), Ok(9));
+    }
+}
+
+#[test]
+fn successors_of_both_ends_go_on_with_the_numbers() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let dir = tempfile::tempdir().unwrap();
+        let ring = spsc::Options::new().capacity(4096).names(Names::in_dir(dir.path()));
+        let options = Options::new(ring, lose);
+        let mut tx = options.sender("x").unwrap();
+        let mut rx = options.receiver("x").unwrap();
+        for n in 0..3 {
+            send(&mut tx, n);
+        }
+        assert_eq!(number(&rx.recv().unwrap()), 0);
+        drop(tx);
+        let mut tx = options.sender("x").unwrap();
+        send(&mut tx, 3);
+        drop(rx);
+        let mut rx = options.receiver("x").unwrap();
+        for n in 1..4 {
+            let message = rx.recv().unwrap();
+            assert_eq!((number(&message), message.lost()), (n, 0), "{lose:?}");
+        }
+        // With nothing left in the ring a successor of the sender knows it from the receiver.
+        drop(tx);
+        assert_eq!(rx.recv().unwrap_err(), RecvError::Closed);
+        let mut tx = options.sender("x").unwrap();
+        send(&mut tx, 4);
+        assert_eq!(rx.recv().unwrap().lost(), 0);
+        drop((tx, rx));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the last to leave takes the name");
+    }
+}
+
+#[test]
+fn who_asks_for_other_losses_or_for_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ring = spsc::Options::new().capacity(4096).names(Names::in_dir(dir.path()));
+    let _tx = Options::new(ring.clone(), Lose::Oldest).sender("x").unwrap();
+    let refused = Options::new(ring.clone(), Lose::Newest).receiver("x").unwrap_err();
+    assert!(matches!(refused, AttachError::Loses { asked: Lose::Newest, found: Lose::Oldest, .. }));
+    assert!(refused.to_string().contains("loses its oldest messages"), "{refused}");
+    assert!(matches!(ring.receiver("x").unwrap_err(), AttachError::Open(_)));
+}
+
+#[test]
+fn a_record_without_a_number_is_said_to_be_corrupt() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let offer = Options::new(spsc::Options::new().capacity(4096), lose).offer().unwrap();
+        let mut rx = Options::new(spsc::Options::new(), lose).receiver_of(&offer).unwrap();
+        let file = std::fs::File::from(std::os::fd::AsFd::as_fd(&offer).try_clone_to_owned().unwrap());
+        std::os::unix::fs::FileExt::write_all_at(&file, &(1u64 << 48 | 4).to_ne_bytes(), 3 * 4096).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(rx.recv().unwrap_err(), RecvError::Corrupt(_)), "{lose:?}");
+        }
+    }
+}
+
+fn options(dir: impl AsRef<Path>, lose: Lose) -> Options {
+    Options::new(spsc::Options::new().capacity(4096).names(Names::in_dir(dir.as_ref())), lose)
+}
+
+#[test]
+fn a_sender_killed_between_any_two_messages_leaves_the_numbers_to_its_successor() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rx = options(dir.path(), lose).receiver("x").unwrap();
+        for _ in 0..10 {
+            let mut command = Peer::command("child_that_sends_for_ever");
+            command.env("RINGWAY_TEST_DIR", dir.path()).env("RINGWAY_TEST_LOSE", format!("{lose:?}"));
+            let child = Peer::start(&mut command);
+            for _ in 0..200 {
+                // The last successor closed.
+                while matches!(rx.recv_timeout(PATIENCE), Err(RecvTimeoutError::Closed)) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            child.kill();
+            let mut tx = options(dir.path(), lose).sender("x").unwrap();
+            while rx.try_recv().is_ok() {}
+            let told = rx.lost();
+            assert_eq!(tx.send(b"successor").unwrap(), Fate::Sent);
+            let message = rx.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(&message[..], b"successor");
+            // The dead sender's last message was received. What it lost behind that it had written down, but for one that
+            // it was about to.
+            let lost = message.lost();
+            assert!(lose == Lose::Newest || lost == 0, "{lost}");
+            drop(message);
+            assert_eq!(rx.lost(), told + lost);
+        }
+    }
+}
+
+#[test]
+#[ignore = "run as a child process"]
+fn child_that_sends_for_ever() {
+    let lose = if told("RINGWAY_TEST_LOSE") == "Newest" { Lose::Newest } else { Lose::Oldest };
+    let mut tx = options(told("RINGWAY_TEST_DIR"), lose).sender("x").unwrap();
+    let limit = std::time::Instant::now() + PATIENCE;
+    while std::time::Instant::now() < limit {
+        let _ = tx.send(b"message");
+    }
+}
