@@ -13,6 +13,9 @@ use crate::Side;
 /// Kind of a segment that holds a single-producer, single-consumer byte ring.
 pub const KIND_SPSC: u32 = 1;
 
+/// Kind of a segment that holds a single-producer, single-consumer ring of slots of one size, which is its `detail`.
+pub const KIND_SLOTS: u32 = 2;
+
 /// Flag of a segment: no side of this ring ever sleeps, so nobody looks for sleepers.
 pub const FLAG_SLEEPLESS: u32 = 1;
 
@@ -100,6 +103,12 @@ impl Side {
             Side::Receiver => Role::SECOND,
         }
     }
+}
+
+/// The shape of the segment of a ring with slots for messages of `size` bytes.
+#[must_use]
+pub fn slots(size: usize, capacity: usize, sleepless: bool) -> Shape {
+    Shape { kind: KIND_SLOTS, detail: size as u64, ..shape(capacity, sleepless) }
 }
 
 /// The shape of a ring's segment.

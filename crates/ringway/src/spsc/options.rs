@@ -37,9 +37,9 @@ pub const DEFAULT_CAPACITY: usize = 1 << 20;
 #[must_use]
 pub struct Options {
     capacity: Option<usize>,
-    wait: Option<Wait>,
-    names: Names,
-    memory: Memory,
+    pub(super) wait: Option<Wait>,
+    pub(super) names: Names,
+    pub(super) memory: Memory,
 }
 
 impl Options {
@@ -203,7 +203,7 @@ impl Options {
         layout::shape(self.capacity.unwrap_or(DEFAULT_CAPACITY), self.wait == Some(Wait::Spin))
     }
 
-    fn place(&self, name: &str) -> Result<Place, CreateError> {
+    pub(super) fn place(&self, name: &str) -> Result<Place, CreateError> {
         self.names.at(name).map_err(CreateError::InvalidName)
     }
 
