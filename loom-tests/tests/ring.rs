@@ -6,7 +6,7 @@ use std::sync::Arc;
 use loom::{cell::Cell, thread};
 use loom_tests::{Table, bounded, kill, model};
 use ringway_ring::{
-    At, Corrupt, Mem, Side,
+    At, Corrupt, Mem, Progress, Side,
     primitive::Ordering,
     spsc::{Consumer, Follower, LoanError, Look, Next, Producer, Start},
 };
@@ -127,6 +127,43 @@ fn a_batch_is_seen_whole_or_not_at_all() {
         if let Some(first) = take(&rx) {
             assert_eq!((first, take(&rx), take(&rx), take(&rx)), (1, Some(2), Some(3), None));
         }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn messages_put_are_whole_and_in_order() {
+    model("put", || {
+        let table = Table::new(ONE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            for n in 1..=2 {
+                while tx.put(8, n as u16, |table, granule| table.fill(granule, n)).is_err() {
+                    thread::yield_now();
+                }
+            }
+        });
+        (1..=2).for_each(|n| assert_eq!(receive(&mut rx), n));
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn long_records_are_reached_ahead_for_as_far_as_there_is_room() {
+    model("long records", || {
+        // Room for one of them and a half; the line is half of one.
+        let table = Table::new(128);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            for n in 1..=2 {
+                while tx.put(72, n as u16, |table, granule| table.fill(granule, n)).is_err() {
+                    thread::yield_now();
+                }
+            }
+        });
+        (1..=2).for_each(|n| assert_eq!(receive(&mut rx), n));
         sender.join().unwrap();
     });
 }
@@ -391,6 +428,9 @@ fn a_ring_taken_up_again_is_open_and_goes_on_at_its_end() {
         assert_eq!(rx.advance(), Next::Empty);
         send(&mut tx, 3);
         assert_eq!((rx.pending(), tx.pending()), (16, 32));
+        tx.close().unwrap();
+        assert_eq!((table.position(Side::Producer).load(Ordering::Relaxed), tx.sent()), (32, 2));
+        assert_eq!(table.progress(Progress::Sent).load(Ordering::Relaxed), 2);
         assert_eq!(receive(&mut rx), 3);
         assert_eq!((rx.pending(), tx.pending()), (0, 0));
     });

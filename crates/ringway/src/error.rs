@@ -90,6 +90,15 @@ pub enum AttachError {
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
+    /// The ring's slots are made for messages of another size.
+    SlotSize {
+        /// Bytes of a message here.
+        asked: u64,
+        /// Bytes of a message there.
+        found: u64,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
     /// The ring holds something that no correct peer writes.
     Corrupt {
         /// What it holds, and where.
@@ -156,6 +165,12 @@ impl fmt::Display for AttachError {
                     which(asked)
                 )
             }
+            Self::SlotSize { asked, found, path } => write!(
+                f,
+                "{}: has slots for messages of {found} bytes, but this side's have {asked}: use the same type on both \
+                 sides, or another name, or remove the old ring",
+                ring(path)
+            ),
             Self::Corrupt { corrupt, path } => write!(f, "{}: {corrupt}", ring(path)),
         }
     }
@@ -411,6 +426,50 @@ impl From<RecvTimeoutError> for Error {
             RecvTimeoutError::Timeout => Self::Timeout,
             RecvTimeoutError::Closed => Self::Closed(Side::Sender),
             RecvTimeoutError::Corrupt(error) => Self::Corrupt(error),
+        }
+    }
+}
+
+impl From<TrySendError> for SendError {
+    /// The error of a send that waits for ever: `Full` only comes with a deadline.
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::TooLong(error) => Self::TooLong(error),
+            TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+            TrySendError::Closed | TrySendError::Full => Self::Closed,
+        }
+    }
+}
+
+impl From<TrySendError> for SendTimeoutError {
+    /// The error of a send that waits for a time.
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::Timeout,
+            TrySendError::Closed => Self::Closed,
+            TrySendError::TooLong(error) => Self::TooLong(error),
+            TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+        }
+    }
+}
+
+impl From<TryRecvError> for RecvError {
+    /// The error of a receive that waits for ever: `Empty` only comes with a deadline.
+    fn from(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+            TryRecvError::Closed | TryRecvError::Empty => Self::Closed,
+        }
+    }
+}
+
+impl From<TryRecvError> for RecvTimeoutError {
+    /// The error of a receive that waits for a time.
+    fn from(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::Timeout,
+            TryRecvError::Closed => Self::Closed,
+            TryRecvError::Corrupt(corrupt) => Self::Corrupt(corrupt),
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::Side;
 /// Kind of a segment that holds a single-producer, single-consumer byte ring.
 pub const KIND_SPSC: u32 = 1;
 
+/// Kind of a segment that holds a single-producer, single-consumer ring of slots of one size, which is its `detail`.
+pub const KIND_SLOTS: u32 = 2;
+
 /// Kind of a segment that holds a byte ring whose sender never waits, and whose messages have numbers.
 pub const KIND_LOSSY: u32 = 3;
 
@@ -117,6 +120,12 @@ impl Side {
             Side::Receiver => Role::SECOND,
         }
     }
+}
+
+/// The shape of the segment of a ring with slots for messages of `size` bytes.
+#[must_use]
+pub fn slots(size: usize, capacity: usize, sleepless: bool) -> Shape {
+    Shape { kind: KIND_SLOTS, detail: size as u64, ..shape(capacity, sleepless) }
 }
 
 /// The shape of a ring's segment.

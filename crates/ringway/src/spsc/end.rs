@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringway_ring::spsc::{Follower, Look, Start};
+use ringway_ring::{
+    Mem,
+    slots::{self, Seen},
+    spsc::{Follower, Look, Start},
+};
 use ringway_segment::{ClaimError, Segment};
 use ringway_wait::{Wait, has_left, primitive::Ordering};
 
@@ -125,7 +129,15 @@ fn part(segment: Segment) {
 
 /// Whether there is nothing to receive.
 fn is_drained(segment: &Segment) -> bool {
+    let (ring, shape) = (lend::ring(segment), segment.shape());
+    if shape.kind == layout::KIND_SLOTS {
+        // Relaxed: who is alone with the segment comes after all that the others did.
+        let [producer, consumer] = [ringway_ring::Side::Producer, ringway_ring::Side::Consumer]
+            .map(|side| ring.position(side).load(ringway_ring::primitive::Ordering::Relaxed));
+        let seen = slots::look(producer, consumer, shape.detail, shape.capacity);
+        return matches!(seen, Some(Seen { pending: 0, .. }));
+    }
     // Of a ring that is overwritten the receiver's position may be no record's any more: then something is left.
-    let mut follower = Follower::new(lend::ring(segment), Start::Unread);
+    let mut follower = Follower::new(ring, Start::Unread);
     follower.as_mut().is_ok_and(|follower| matches!(follower.look(), Look::Empty | Look::Closed))
 }

@@ -13,6 +13,8 @@
 //!
 //! [`Wait`]: crate::Wait
 //!
+//! Where all messages have one size, [`slots`] does without their headers, and gives them a type.
+//!
 //! # Leaving
 //!
 //! Dropping an end, or [`Sender::close`], closes it: the receiver gets `Closed` after the last message, the
@@ -63,6 +65,7 @@ pub mod lossy;
 mod options;
 mod receiver;
 mod sender;
+pub mod slots;
 
 pub use options::{DEFAULT_CAPACITY, Options};
 pub use receiver::{Message, Received, ReceivedBatch, Receiver};

@@ -38,7 +38,7 @@ pub const DEFAULT_CAPACITY: usize = 1 << 20;
 pub struct Options {
     capacity: Option<usize>,
     pub(super) wait: Option<Wait>,
-    names: Names,
+    pub(super) names: Names,
     pub(super) memory: Memory,
 }
 

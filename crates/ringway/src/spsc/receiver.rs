@@ -14,7 +14,7 @@ use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    AttachError, Corrupt, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
 };
 
@@ -206,30 +206,18 @@ impl Receiver {
 
     #[cold]
     fn recv_error(&self, why: NoRecord) -> RecvError {
-        match self.try_recv_error(why) {
-            TryRecvError::Corrupt(corrupt) => RecvError::Corrupt(corrupt),
-            // `Empty` only comes with a deadline.
-            TryRecvError::Closed | TryRecvError::Empty => RecvError::Closed,
-        }
+        self.try_recv_error(why).into()
     }
 
     #[cold]
     fn recv_timeout_error(&self, why: NoRecord) -> RecvTimeoutError {
-        match self.try_recv_error(why) {
-            TryRecvError::Empty => RecvTimeoutError::Timeout,
-            TryRecvError::Closed => RecvTimeoutError::Closed,
-            TryRecvError::Corrupt(corrupt) => RecvTimeoutError::Corrupt(corrupt),
-        }
+        self.try_recv_error(why).into()
     }
 
     /// Why there was no record, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
-        match (why, self.inlet.ring().corruption()) {
-            (NoRecord::Corrupt, Some(corrupt)) => TryRecvError::Corrupt(corrupt),
-            (NoRecord::Closed, _) => TryRecvError::Closed,
-            (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
-        }
+        error(why, self.inlet.ring().corruption())
     }
 
     /// Bytes of data the ring has.
@@ -254,6 +242,15 @@ impl Receiver {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.end.segment().path()
+    }
+}
+
+/// Why there was no message, in the words of users.
+pub(super) fn error(why: NoRecord, corruption: Option<Corrupt>) -> TryRecvError {
+    match (why, corruption) {
+        (NoRecord::Corrupt, Some(corrupt)) => TryRecvError::Corrupt(corrupt),
+        (NoRecord::Closed, _) => TryRecvError::Closed,
+        (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
     }
 }
 

@@ -289,12 +289,7 @@ impl Sender {
 
     #[cold]
     fn send_error(&self, why: NoLoan, len: usize) -> SendError {
-        match error(why, &self.outlet, len) {
-            TrySendError::TooLong(error) => SendError::TooLong(error),
-            TrySendError::Corrupt(corrupt) => SendError::Corrupt(corrupt),
-            // `Full` only comes with a deadline.
-            TrySendError::Closed | TrySendError::Full => SendError::Closed,
-        }
+        error(why, &self.outlet, len).into()
     }
 
     #[cold]
@@ -304,12 +299,7 @@ impl Sender {
 
     #[cold]
     fn send_timeout_error(&self, why: NoLoan, len: usize) -> SendTimeoutError {
-        match error(why, &self.outlet, len) {
-            TrySendError::Full => SendTimeoutError::Timeout,
-            TrySendError::Closed => SendTimeoutError::Closed,
-            TrySendError::TooLong(error) => SendTimeoutError::TooLong(error),
-            TrySendError::Corrupt(corrupt) => SendTimeoutError::Corrupt(corrupt),
-        }
+        error(why, &self.outlet, len).into()
     }
 }
 

@@ -1,0 +1,353 @@
+//! The receiving end.
+
+use std::{
+    cell::Cell,
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crossbeam_utils::CachePadded;
+use ringway_ring::slots::{Consumer, Next, Slot};
+use ringway_segment::Offer;
+
+use super::{Options, Value};
+use crate::{
+    AttachError, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    protocol::{Inlet, NoRecord},
+    spsc::{after, end::End, receiver::error},
+};
+
+type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;
+
+/// The receiving end of a ring of slots; see the [module](super).
+///
+/// Dropping it closes its end, so that the sender is told; except in a child forked after it was made, where it
+/// does nothing at all. What was not received stays in the ring for a successor.
+pub struct Receiver<T> {
+    // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
+    inlet: CachePadded<Rx>,
+    // Dropped last: `inlet` uses its memory.
+    end: End,
+    message: PhantomData<T>,
+}
+
+impl<T: Value> Receiver<T> {
+    /// Takes the receiving end of a ring that was offered; [`Options::receiver_of`] does so with a wait of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
+    pub fn attach(offer: &Offer) -> Result<Self, AttachError> {
+        Options::new().receiver_of(offer)
+    }
+
+    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
+        let ring = Consumer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
+        let inlet = CachePadded::new(Inlet::attach(ring, words, end.wait, end.sleepers));
+        Ok(Self { inlet, end, message: PhantomData })
+    }
+
+    /// The next message, waiting until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// # tx.send(&7)?;
+    /// let message = rx.recv()?;
+    /// assert_eq!(*message, 7);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv(&mut self) -> Result<Received<'_, T>, RecvError> {
+        match self.inlet.take(|| None) {
+            Ok(slot) => Ok(Received::new(&mut self.inlet, slot)),
+            Err(why) => Err(self.why(why).into()),
+        }
+    }
+
+    /// The next message, if there is one now. Wait-free, but for one system call if the sender sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// assert_eq!(rx.try_recv().unwrap_err(), ringway::TryRecvError::Empty);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Received<'_, T>, TryRecvError> {
+        match self.inlet.try_take() {
+            Ok(slot) => Ok(Received::new(&mut self.inlet, slot)),
+            Err(why) => Err(self.why(why)),
+        }
+    }
+
+    /// [`recv`](Self::recv), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// let nothing = rx.recv_timeout(Duration::from_millis(1));
+    /// assert_eq!(nothing.unwrap_err(), ringway::RecvTimeoutError::Timeout);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Received<'_, T>, RecvTimeoutError> {
+        let slot = self.take_until(|| after(timeout))?;
+        Ok(Received::new(&mut self.inlet, slot))
+    }
+
+    /// [`recv`](Self::recv), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// let nothing = rx.recv_deadline(Instant::now());
+    /// assert_eq!(nothing.unwrap_err(), ringway::RecvTimeoutError::Timeout);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Received<'_, T>, RecvTimeoutError> {
+        let slot = self.take_until(|| Some(deadline))?;
+        Ok(Received::new(&mut self.inlet, slot))
+    }
+
+    #[inline]
+    fn take_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Slot, RecvTimeoutError> {
+        self.inlet.take(deadline).map_err(|why| self.why(why).into())
+    }
+
+    /// Up to `max` messages, waiting until there is one at least; they are given back all at once.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// # tx.send(&1)?; tx.send(&2)?;
+    /// let batch = rx.recv_batch(100)?;
+    /// let all: Vec<&u64> = batch.iter().collect();
+    /// assert_eq!(all, [&1, &2]);
+    /// # drop(all);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, RecvError> {
+        match self.inlet.take(|| None) {
+            Ok(slot) => Ok(self.batch(slot, max)),
+            Err(why) => Err(self.why(why).into()),
+        }
+    }
+
+    /// Up to `max` messages, if there is one now. Wait-free, but for one system call if the sender sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`]
+    #[inline]
+    pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, TryRecvError> {
+        match self.inlet.try_take() {
+            Ok(slot) => Ok(self.batch(slot, max)),
+            Err(why) => Err(self.why(why)),
+        }
+    }
+
+    /// [`recv_batch`](Self::recv_batch), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    #[inline]
+    pub fn recv_batch_timeout(
+        &mut self,
+        max: usize,
+        timeout: Duration,
+    ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
+        let slot = self.take_until(|| after(timeout))?;
+        Ok(self.batch(slot, max))
+    }
+
+    /// [`recv_batch`](Self::recv_batch), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    #[inline]
+    pub fn recv_batch_deadline(
+        &mut self,
+        max: usize,
+        deadline: Instant,
+    ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
+        let slot = self.take_until(|| Some(deadline))?;
+        Ok(self.batch(slot, max))
+    }
+
+    #[inline]
+    fn batch(&mut self, first: Slot, max: usize) -> ReceivedBatch<'_, T> {
+        // Iterating takes it again; what nobody iterates over is not received.
+        self.inlet.ring().put_back(first);
+        ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), message: PhantomData }
+    }
+
+    /// Why there was no message, in the words of users.
+    #[cold]
+    fn why(&self, why: NoRecord) -> TryRecvError {
+        error(why, self.inlet.ring().corruption())
+    }
+
+    /// How many messages the ring has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.inlet.ring().capacity() as usize
+    }
+
+    /// Messages that were sent and not received yet; a hint, it may be more by now.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.inlet.ring().pending() as usize
+    }
+
+    /// Whether there is nothing to receive now, closed or not.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inlet.ring().is_empty() || self.inlet.ring().is_closed()
+    }
+
+    /// The file that is the ring's name, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.end.segment().path()
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if self.end.segment().is_ours() {
+            self.inlet.close();
+            self.end.leave(|| true);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// A message, where it lies in the ring; dropping it gives the slot back to the sender.
+#[must_use = "a message that is dropped is gone"]
+pub struct Received<'a, T> {
+    inlet: &'a mut Rx,
+    slot: Slot,
+    message: PhantomData<&'a T>,
+}
+
+impl<'a, T: Value> Received<'a, T> {
+    #[inline(always)]
+    fn new(inlet: &'a mut Rx, slot: Slot) -> Self {
+        Self { inlet, slot, message: PhantomData }
+    }
+
+    /// Leaves the message in the ring: it is the next one again, for this receiver or its successor.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// # tx.send(&7)?;
+    /// rx.recv()?.put_back();
+    /// assert_eq!(*rx.recv()?, 7);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn put_back(self) {
+        self.inlet.ring().put_back(self.slot);
+    }
+}
+
+impl<T: Value> Deref for Received<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.inlet.ring().value(self.slot)
+    }
+}
+
+impl<T> Drop for Received<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.inlet.release();
+    }
+}
+
+impl<T> fmt::Debug for Received<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").finish_non_exhaustive()
+    }
+}
+
+/// Messages where they lie in the ring; dropping it gives their slots back to the sender, all at once.
+///
+/// Those that were not iterated over are not received: they come again.
+#[must_use = "messages that are dropped are gone"]
+pub struct ReceivedBatch<'a, T> {
+    inlet: &'a mut Rx,
+    first: Slot,
+    left: Cell<usize>,
+    message: PhantomData<&'a T>,
+}
+
+impl<T: Value> ReceivedBatch<'_, T> {
+    /// The messages that have not been iterated over yet, up to the batch's `max` in all. Messages that arrive
+    /// meanwhile are among them.
+    ///
+    /// What no correct peer writes ends the iteration; the next receive says so.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        std::iter::from_fn(|| {
+            self.left.set(self.left.get().checked_sub(1)?);
+            let ring = self.inlet.ring();
+            match ring.advance() {
+                Next::Slot(slot) => Some(ring.value(slot)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Leaves all its messages in the ring: they come again, to this receiver or its successor.
+    #[inline]
+    pub fn put_back(self) {
+        self.inlet.ring().put_back(self.first);
+    }
+}
+
+impl<T> Drop for ReceivedBatch<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.inlet.release();
+    }
+}
+
+impl<T> fmt::Debug for ReceivedBatch<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedBatch").field("left", &self.left.get()).finish_non_exhaustive()
+    }
+}
