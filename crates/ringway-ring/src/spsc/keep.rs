@@ -12,6 +12,7 @@ const MARKS: usize = 32;
 
 /// What a producer must not overwrite.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a producer, and nothing to allocate with")]
 pub(super) enum Keep {
     /// What the consumer has not released.
     Unread {
