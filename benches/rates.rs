@@ -40,7 +40,7 @@ const TABLES: [Table; 6] = [
         sizes: &[8, 48, 64],
         floor: RTRB_FIXED,
         floor_otherwise: None,
-        contenders: &[Contender::RingSpin],
+        contenders: &[Contender::Slots],
         bar: |contender, _, _| ring(contender, 0.95),
     },
     Table {
@@ -58,7 +58,7 @@ const TABLES: [Table; 6] = [
         sizes: &[8, 48, 64],
         floor: RTRB,
         floor_otherwise: Some(RTRB_IN_PLACE),
-        contenders: &[ARRAY_QUEUE, Contender::RingSpin, Contender::RingPark],
+        contenders: &[ARRAY_QUEUE, Contender::RingSpin, Contender::RingPark, Contender::Slots],
         bar: |contender, size, _| if size >= 48 { ring(contender, 1.0) } else { None },
     },
     Table {
@@ -82,7 +82,11 @@ const TABLES: [Table; 6] = [
 fn ring(contender: Contender, speed: f64) -> Option<Bar> {
     let ring = matches!(
         contender,
-        Contender::RingSpin | Contender::RingLarge | Contender::RingPark | Contender::RingBatch
+        Contender::RingSpin
+            | Contender::RingLarge
+            | Contender::RingPark
+            | Contender::RingBatch
+            | Contender::Slots
     );
     ring.then_some(Bar::AtLeast(speed))
 }
@@ -100,6 +104,7 @@ fn rates(time: Duration) -> Result<()> {
         Contender::RingSpin,
         Contender::RingPark,
         Contender::RingBatch,
+        Contender::Slots,
     ];
     let threads = THREADS.map(|opener| Contender::Foreign(opener.foreign));
     let mut pair = Pair::start_with(&[&own[..], &threads[..]].concat(), &THREADS)?;

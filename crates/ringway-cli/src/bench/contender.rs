@@ -33,6 +33,8 @@ pub enum Contender {
     RingSleep,
     /// [`RingSpin`](Self::RingSpin), 16 messages a publication where they come one behind the other.
     RingBatch,
+    /// A ring of slots that all have the message's size, whose sides never sleep.
+    Slots,
     /// Two pipes.
     Pipe,
     /// A pair of Unix stream sockets.
@@ -56,7 +58,7 @@ pub enum Waiting {
 
 impl Contender {
     /// All that nobody has to bring along.
-    const OWN: [Self; 13] = [
+    const OWN: [Self; 14] = [
         Self::Line,
         Self::LinePaused,
         Self::TwoLines,
@@ -68,6 +70,7 @@ impl Contender {
         Self::RingPark,
         Self::RingSleep,
         Self::RingBatch,
+        Self::Slots,
         Self::Pipe,
         Self::Socket,
     ];
@@ -98,6 +101,7 @@ impl Contender {
             Self::RingPark => "ring, able to sleep",
             Self::RingSleep => "ring, sleeping at once",
             Self::RingBatch => "ring, batches of 16",
+            Self::Slots => "ring of slots",
             Self::Pipe => "pipe",
             Self::Socket => "Unix stream socket",
             Self::Foreign(foreign) => foreign.name,
@@ -115,7 +119,8 @@ impl Contender {
             | Self::Overwrite
             | Self::RingSpin
             | Self::RingLarge
-            | Self::RingBatch => Waiting::Spins,
+            | Self::RingBatch
+            | Self::Slots => Waiting::Spins,
             Self::RingPark => Waiting::SpinsThenSleeps,
             Self::Futex | Self::RingSleep | Self::Pipe | Self::Socket => Waiting::Sleeps,
             Self::Foreign(foreign) => foreign.waiting,

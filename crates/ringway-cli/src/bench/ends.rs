@@ -99,6 +99,7 @@ fn open(
         Contender::RingPark => Box::new(AnySize(ring::parking(side)?)),
         Contender::RingSleep => Box::new(AnySize(ring::sleeping(side)?)),
         Contender::RingBatch => Box::new(AnySize(ring::batching(side)?)),
+        Contender::Slots => Box::new(ring::slots(side)?),
         Contender::Pipe => Box::new(AnySize(kernel::pipe(side)?)),
         Contender::Socket => Box::new(AnySize(kernel::socket(side)?)),
         Contender::Foreign(_) => match contender.open(openers) {

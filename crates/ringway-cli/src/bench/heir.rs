@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use ringway::spsc::{Receiver, Sender};
 use ringway::{AttachError, Offer};
 
 use super::CHILD;
 use super::shared::Shared;
+
+/// Takes an end of a ring that the child held, and drops it.
+pub(super) type Close = fn(&Offer) -> Result<(), AttachError>;
 
 /// Who looks after what the child leaves.
 #[derive(Debug)]
@@ -21,10 +23,8 @@ pub(super) struct Heir {
     /// The child writes nothing there, so it ends when the child does.
     pub(super) output: ChildStdout,
     pub(super) shared: Arc<Shared>,
-    /// The rings that the child sends to.
-    pub(super) sent: Vec<Offer>,
-    /// The rings that the child receives from.
-    pub(super) received: Vec<Offer>,
+    /// The rings of which the child holds an end.
+    pub(super) rings: Vec<(Offer, Close)>,
 }
 
 impl Heir {
@@ -33,14 +33,11 @@ impl Heir {
         // However this fails, it will not tell more.
         let _ = io::copy(&mut self.output, &mut io::sink());
         self.shared.set_gone(CHILD);
-        self.sent.iter().for_each(|offer| close(|| Sender::attach(offer)));
-        self.received.iter().for_each(|offer| close(|| Receiver::attach(offer)));
-    }
-}
-
-/// Takes an end and drops it, as soon as the kernel has released it: that may be a little after the output ended.
-fn close<T>(mut attach: impl FnMut() -> Result<T, AttachError>) {
-    while let Err(AttachError::Held { .. }) = attach().map(drop) {
-        thread::sleep(Duration::from_millis(1));
+        for (offer, close) in &self.rings {
+            // As soon as the kernel has released the end: that may be a little after the output ended.
+            while let Err(AttachError::Held { .. }) = close(offer) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }

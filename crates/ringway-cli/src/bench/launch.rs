@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway::Offer;
 
-use super::heir::Heir;
+use super::heir::{Close, Heir};
 use super::shared::Shared;
 use super::{CHILD, PARENT, sys};
 
@@ -23,16 +23,15 @@ pub(super) struct Launch {
     command: Command,
     /// Its ends of things: open here until it has them.
     passed: Vec<OwnedFd>,
-    /// The rings it will send to and receive from.
-    sent: Vec<Offer>,
-    received: Vec<Offer>,
+    /// The rings of which it will hold an end.
+    rings: Vec<(Offer, Close)>,
 }
 
 impl Launch {
     pub(super) fn new(control: OwnedFd) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(MARK, "1").stdin(Stdio::from(control)).stdout(Stdio::piped());
-        Ok(Self { command, passed: Vec::new(), sent: Vec::new(), received: Vec::new() })
+        Ok(Self { command, passed: Vec::new(), rings: Vec::new() })
     }
 
     /// Gives `fd` to the child, which finds it under `key`.
@@ -48,12 +47,10 @@ impl Launch {
         self.command.env(key, text);
     }
 
-    /// Gives two rings to the child, which finds them under these keys: one to send to, one to receive from.
-    pub(super) fn pass_rings(&mut self, sent: (&str, Offer), received: (&str, Offer)) -> io::Result<()> {
-        sent.1.give_to(&mut self.command, sent.0)?;
-        received.1.give_to(&mut self.command, received.0)?;
-        self.sent.push(sent.1);
-        self.received.push(received.1);
+    /// Gives a ring to the child, which finds it under this key; `close` takes the end that it will hold.
+    pub(super) fn pass_ring(&mut self, key: &str, ring: Offer, close: Close) -> io::Result<()> {
+        ring.give_to(&mut self.command, key)?;
+        self.rings.push((ring, close));
         Ok(())
     }
 
@@ -61,7 +58,7 @@ impl Launch {
     pub(super) fn start(mut self, shared: Arc<Shared>) -> io::Result<(Child, Heir)> {
         let mut child = self.command.spawn()?;
         let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok((child, Heir { output, shared, sent: self.sent, received: self.received }))
+        Ok((child, Heir { output, shared, rings: self.rings }))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Ringway itself: one ring in each direction.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use ringway::spsc::{Options, Receiver, Sender};
-use ringway::{Offer, Wait};
+use ringway::spsc::{Options, Receiver, Sender, slots};
+use ringway::{CreateError, Offer, Wait};
 
+use super::heir::Close;
 use super::launch::Side;
-use super::{CAPACITY, Channel, Error, Message, Result};
+use super::{BySize, CAPACITY, Carrier, Channel, Error, Message, OneSize, Result, Sizes};
 
 /// Messages a publication, where they come in batches.
 const BATCH: usize = 16;
@@ -28,26 +30,43 @@ impl Ring {
     }
 
     fn open_with(side: &mut Side<'_>, name: &str, options: &Options) -> Result<Self> {
-        let [down, up] = ["DOWN", "UP"].map(|direction| format!("RINGWAY_BENCH_{name}_{direction}"));
-        match side {
-            Side::Parent(launch) => {
-                let offer = || options.offer().map_err(Error::other);
-                let (to, from) = (offer()?, offer()?);
-                let ring = Self::attach(options, &to, &from)?;
-                launch.pass_rings((&up, from), (&down, to))?;
-                Ok(ring)
-            }
-            Side::Child => {
-                let offer = |key: &str| Offer::from_env(key).map_err(Error::other);
-                Self::attach(options, &offer(&up)?, &offer(&down)?)
-            }
-        }
+        let offer = || options.offer();
+        let closes: [Close; 2] =
+            [|ring| Sender::attach(ring).map(drop), |ring| Receiver::attach(ring).map(drop)];
+        let (to, from) = two(side, name, offer, closes)?;
+        Self::attach(options, &to, &from)
     }
 
     fn attach(options: &Options, to: &Offer, from: &Offer) -> Result<Self> {
         let to = options.sender_of(to).map_err(Error::other)?;
         let from = options.receiver_of(from).map_err(Error::other)?;
         Ok(Self { to, from })
+    }
+}
+
+/// Two rings, to send to and to receive from. `closes`: how the sending and the receiving end are closed that a dead child
+/// has left.
+fn two(
+    side: &mut Side<'_>,
+    name: &str,
+    offer: impl Fn() -> std::result::Result<Offer, CreateError>,
+    closes: [Close; 2],
+) -> Result<(Offer, Offer)> {
+    let [down, up] = ["DOWN", "UP"].map(|direction| format!("RINGWAY_BENCH_{name}_{direction}"));
+    match side {
+        Side::Parent(launch) => {
+            let ours = || offer().map_err(Error::other);
+            let (to, from) = (ours()?, ours()?);
+            let theirs =
+                |ring: &Offer| Offer::from_fd(ring.as_fd().try_clone_to_owned()?).map_err(Error::other);
+            launch.pass_ring(&up, theirs(&from)?, closes[0])?;
+            launch.pass_ring(&down, theirs(&to)?, closes[1])?;
+            Ok((to, from))
+        }
+        Side::Child => {
+            let offer = |key: &str| Offer::from_env(key).map_err(Error::other);
+            Ok((offer(&up)?, offer(&down)?))
+        }
     }
 }
 
@@ -84,6 +103,56 @@ impl<const N: usize> Channel<N> for Ring {
     fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
         message.check(&self.from.recv().map_err(Error::other)?)
     }
+}
+
+/// One side of two rings of slots of one size. It copies messages in and reads them in place.
+#[derive(Debug)]
+struct Slots<const N: usize> {
+    to: slots::Sender<[u8; N]>,
+    from: slots::Receiver<[u8; N]>,
+}
+
+impl<const N: usize> Slots<N> {
+    fn open(side: &mut Side<'_>) -> Result<Self> {
+        let options = slots::Options::new().capacity(CAPACITY / N).wait(Wait::Spin);
+        let offer = || options.offer::<[u8; N]>();
+        let closes: [Close; 2] = [
+            |ring| slots::Sender::<[u8; N]>::attach(ring).map(drop),
+            |ring| slots::Receiver::<[u8; N]>::attach(ring).map(drop),
+        ];
+        let (to, from) = two(side, &format!("SLOTS_{N}"), offer, closes)?;
+        let to = options.sender_of(&to).map_err(Error::other)?;
+        let from = options.receiver_of(&from).map_err(Error::other)?;
+        Ok(Self { to, from })
+    }
+}
+
+impl<const N: usize> Channel<N> for Slots<N> {
+    fn send(&mut self, message: &mut Message<N>) -> Result<()> {
+        self.to.send(message.compose()).map_err(Error::other)
+    }
+
+    fn receive(&mut self, message: &mut Message<N>) -> Result<()> {
+        message.check(&*self.from.recv().map_err(Error::other)?)
+    }
+}
+
+/// Opens rings of slots that never sleep, of every size.
+#[derive(Debug)]
+struct EverySize<'a, 'b>(&'a mut Side<'b>);
+
+impl Sizes<1> for EverySize<'_, '_> {
+    type Side = dyn Carrier;
+
+    fn open<const N: usize>(&mut self) -> Result<[Box<dyn Carrier>; 1]> {
+        Ok([Box::new(OneSize(Slots::<N>::open(self.0)?))])
+    }
+}
+
+/// Rings of slots that never sleep.
+pub(super) fn slots(side: &mut Side<'_>) -> Result<BySize<dyn Carrier>> {
+    let [all] = BySize::open(EverySize(side))?;
+    Ok(all)
 }
 
 /// A [`Ring`] whose messages go out and come in several at once where they can.
