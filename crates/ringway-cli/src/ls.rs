@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     exit::Failure,
     place::Place,
-    ring::{Bytes, Pending, Ring},
+    ring::{Bytes, Ring},
 };
 
 /// Where, and how to say it.
@@ -56,7 +56,7 @@ fn print(list: &List, json: bool) -> io::Result<()> {
         [
             ring.name.clone(),
             Bytes(ring.capacity_bytes).to_string(),
-            format!("pending {}", Pending(ring.pending_bytes)),
+            format!("pending {}", ring.pending()),
             format!("sender {}", ring.sender),
             format!("receiver {}", ring.receiver),
         ]

@@ -16,8 +16,10 @@ pub(crate) struct Ring {
     pub(crate) capacity_bytes: u64,
     size_bytes: u64,
     allocated_bytes: u64,
-    /// `None`: what the ends say cannot both be true.
+    /// `None` here and below: that cannot be told.
     pub(crate) pending_bytes: Option<u64>,
+    pub(crate) pending_messages: Option<u64>,
+    sent_messages: Option<u64>,
     closed: bool,
     pub(crate) sender: End,
     pub(crate) receiver: End,
@@ -47,11 +49,18 @@ impl Ring {
             size_bytes: status.size,
             allocated_bytes: status.allocated,
             pending_bytes: status.pending,
+            pending_messages: status.pending_messages,
+            sent_messages: status.sent,
             closed: status.closed,
             sender: End::new(&status.sender),
             receiver: End::new(&status.receiver),
             path: status.path,
         }
+    }
+
+    /// What is pending, for people.
+    pub(crate) fn pending(&self) -> Pending {
+        Pending { bytes: self.pending_bytes, messages: self.pending_messages }
     }
 }
 
@@ -97,7 +106,10 @@ impl fmt::Display for Ring {
             },
         )?;
         let closed = if self.closed { "; closed by the sender" } else { "" };
-        line("pending", format!("{}{closed}", Pending(self.pending_bytes)))?;
+        line("pending", format!("{}{closed}", self.pending()))?;
+        if let Some(sent) = self.sent_messages {
+            line("sent", Messages(sent).to_string())?;
+        }
         line("sender", format!("{:#}", self.sender))?;
         line("receiver", format!("{:#}", self.receiver))
     }
@@ -128,13 +140,30 @@ impl fmt::Display for End {
 
 /// What is pending, for people.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pending(pub(crate) Option<u64>);
+pub(crate) struct Pending {
+    bytes: Option<u64>,
+    messages: Option<u64>,
+}
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.bytes, self.messages) {
+            (Some(bytes), Some(messages)) if messages > 0 => {
+                write!(f, "{} in {}", Bytes(bytes), Messages(messages))
+            }
+            (Some(bytes), _) => Bytes(bytes).fmt(f),
+            (None, _) => f.write_str("not known"),
+        }
+    }
+}
+
+struct Messages(u64);
+
+impl fmt::Display for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(bytes) => Bytes(bytes).fmt(f),
-            None => f.write_str("not known: the positions contradict each other"),
+            1 => f.write_str("1 message"),
+            messages => write!(f, "{messages} messages"),
         }
     }
 }

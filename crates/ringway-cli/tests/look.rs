@@ -104,7 +104,7 @@ fn each_ring_has_a_line_in_order_of_the_names() {
         lines(&printed),
         [
             format!("a long name 4 KiB pending 0 B sender never came receiver {pid} awake"),
-            format!("b 64 KiB pending 112 B sender {pid} awake receiver never came"),
+            format!("b 64 KiB pending 112 B in 1 message sender {pid} awake receiver never came"),
         ]
     );
     let column = |line: &str| line.find("receiver").unwrap();
@@ -142,7 +142,7 @@ fn stat_says_all_there_is_to_know_with_units() {
         serde_json::json!({
             "name": "x", "path": place.path("ringway.x"), "kind": "spsc", "layout_version": null,
             "never_sleeps": false, "capacity_bytes": 1 << 20, "size_bytes": size, "allocated_bytes": size,
-            "pending_bytes": 24, "closed": false,
+            "pending_bytes": 24, "pending_messages": 2, "sent_messages": 2, "closed": false,
             "sender": {
                 "state": "awake", "held": true, "pid": put.id(),
                 "position_bytes": 24, "sleeps": 0, "rings": 0, "processor": null,
@@ -152,7 +152,14 @@ fn stat_says_all_there_is_to_know_with_units() {
     );
     let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
     let sender = format!("sender process {}, awake; position 24, slept 0 times, rang 0 times", put.id());
-    for line in ["ring x", "capacity 1 MiB", "pending 24 B", &sender, "receiver never came"] {
+    for line in [
+        "ring x",
+        "capacity 1 MiB",
+        "pending 24 B in 2 messages",
+        "sent 2 messages",
+        &sender,
+        "receiver never came",
+    ] {
         assert!(lines(&printed).iter().any(|printed| printed == line), "{line} in\n{printed}");
     }
     drop(input);
@@ -189,7 +196,7 @@ fn a_killed_sender_is_dead_to_those_who_look() {
     assert_eq!((&status["sender"]["pid"], &status["closed"]), (&put.id().into(), &false.into()));
     assert_eq!(status["pending_bytes"], 24);
     let (printed, _) = prints(&mut place.ringway(&["ls"]));
-    let line = format!("x 1 MiB pending 24 B sender {} dead receiver never came", put.id());
+    let line = format!("x 1 MiB pending 24 B in 2 messages sender {} dead receiver never came", put.id());
     assert_eq!(lines(&printed), [line]);
 }
 

@@ -52,7 +52,7 @@ impl Word {
 ///
 /// If `order` is `Relaxed`.
 #[inline(always)]
-pub(crate) fn fence(order: Ordering) {
+pub fn fence(order: Ordering) {
     imp::fence(order);
 }
 

@@ -4,9 +4,10 @@
 //! written, no lock taken, no end held and nobody waited for, so a live ring does not notice; it costs the lines that are
 //! looked at. The last end to leave takes a ring's name with it also while somebody looks.
 //!
-//! What is said of a ring are words that its ends have written, each loaded once, while they may go on: they need not
-//! fit each other. Whatever they hold, they are said as they are, and what is made of them is sane. Only whether an
-//! end is *held* is the kernel's word, by its lock.
+//! What is said of an end are words that it has written, each loaded once, while it may go on: they need not
+//! fit each other. Whatever they hold, they are said as they are. What is pending is found by walking along the messages,
+//! which costs a line each; what does not make sense is not said. Only whether an end is *held* is the kernel's word, by
+//! its lock.
 //!
 //! Whoever may write a ring's *file* may also cut it off, and who looks at what was cut off just then is ended by SIGBUS.
 //!
@@ -24,17 +25,19 @@
 //!
 //! for ring in inspect::list(&names)? {
 //!     let status = ring.status?;
-//!     println!("{}: {:?} bytes pending", ring.name, status.pending);
+//!     println!("{}: {:?} messages pending", ring.name, status.pending_messages);
 //!     assert_eq!(status.sender.pid, Some(std::process::id()));
 //!     assert_eq!(status.receiver.state, inspect::State::NeverCame);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod walk;
+
 use std::path::{Path, PathBuf};
 
-use ringway_ring::{Mem, primitive::Word, spsc::Consumer};
-use ringway_segment::{LAYOUT_VERSION, Place, View};
+use ringway_ring::spsc::Start;
+use ringway_segment::{LAYOUT_VERSION, Place, Shape, View};
 use ringway_wait::{has_left, primitive::Flag};
 
 use crate::{
@@ -61,10 +64,16 @@ pub struct Status {
     pub size: u64,
     /// Bytes of memory that it takes at present.
     pub allocated: u64,
-    /// Bytes, 8 a record included, that were sent and not released by the receiver; `None` if the positions of the two
-    /// ends cannot both be true. It was right for a moment, if the ring is being used.
+    /// Bytes, 8 a record included, that were sent and not released by the receiver; it was right for a moment, if the ring
+    /// is being used. `None` if that cannot be told: what is in the ring contradicts itself, or memory of it was given
+    /// back, or it was used so fast that the looking did not keep up.
     pub pending: Option<u64>,
-    /// Whether the sender has closed: nothing more will come, unless another sender does.
+    /// How many messages that is. `None` also if they are very many: more than two millions.
+    pub pending_messages: Option<u64>,
+    /// How many messages were sent since the ring's birth, if that can be told. The last ones of a sender that
+    /// was killed are not counted any more when its successor has come.
+    pub sent: Option<u64>,
+    /// Whether the sender has closed: nothing more will come, unless another sender does. Not if `pending` is not known.
     pub closed: bool,
     /// The sending end.
     pub sender: End,
@@ -88,7 +97,8 @@ pub struct End {
     pub state: State,
     /// The process that holds the end, or held it when it was killed, as it said itself, numbered in its own pid namespace.
     pub pid: Option<u32>,
-    /// How far it has come, in bytes since the ring's birth.
+    /// How far it has come, in bytes since the ring's birth; a sender, if [`Status::pending`] is not known, as it said itself
+    /// some time ago.
     pub position: u64,
     /// How often holders of this end have slept; one that came after another counts as one. Modulo 2³⁰.
     pub sleeps: u32,
@@ -209,33 +219,57 @@ pub fn offered(offer: &Offer) -> Result<Status, AttachError> {
     look(&offer.observe()?)
 }
 
-fn look(view: &View) -> Result<Status, AttachError> {
+/// Refuses what is not a ring that can be looked at.
+pub(crate) fn admit(view: &View) -> Result<(), AttachError> {
     let shape = view.shape();
     if shape.kind != layout::KIND_SPSC {
         let (at, found, wanted) = (view.origin().clone(), shape.kind, layout::KIND_SPSC);
         return Err(OpenError::Kind { at, found, wanted }.into());
     }
-    let path = || view.path().map(Path::to_owned);
     if shape.control_len != CONTROL_LEN as u64 {
-        return Err(AttachError::ControlArea { found: shape.control_len, path: path() });
+        let path = view.path().map(Path::to_owned);
+        return Err(AttachError::ControlArea { found: shape.control_len, path });
     }
-    // The receiver first: what is released meanwhile is pending for a moment longer, and not released before it was sent.
+    Ok(())
+}
+
+/// Where what can be read begins, of a ring of records; `None` for any other.
+pub(crate) fn start(shape: &Shape) -> Option<Start> {
+    match shape.kind {
+        layout::KIND_SPSC => Some(Start::Unread),
+        _ => None,
+    }
+}
+
+pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
+    admit(view)?;
+    let shape = view.shape();
     let receiver = end(view, Side::Receiver)?;
     let sender = end(view, Side::Sender)?;
     let allocated = view.allocated().map_err(OpenError::from)?;
+    // To look at memory that was given back would take it again.
+    let contents = match start(&shape) {
+        Some(start) if allocated >= view.size() => walk::contents(view, start),
+        _ => None,
+    };
+    let (received, sent) = match contents {
+        Some(walk::Contents { begin, end, .. }) => (begin, end),
+        None => (receiver.position, sender.position),
+    };
     Ok(Status {
-        path: path(),
+        path: view.path().map(Path::to_owned),
         layout_version: LAYOUT_VERSION,
         kind: shape.kind,
         flags: shape.flags,
         capacity: shape.capacity,
         size: view.size(),
         allocated,
-        pending: pending(sender.position, receiver.position, shape.capacity),
-        // To look at memory that was given back would take it again.
-        closed: allocated >= view.size() && is_closed(view, sender.position),
-        sender,
-        receiver,
+        pending: contents.map(|found| found.end.wrapping_sub(found.begin)),
+        pending_messages: contents.and_then(|found| found.messages),
+        sent: contents.and_then(|found| found.sent),
+        closed: contents.is_some_and(|found| found.closed),
+        sender: End { position: sent, ..sender },
+        receiver: End { position: received, ..receiver },
     })
 }
 
@@ -265,62 +299,4 @@ fn end(view: &View, side: Side) -> Result<End, AttachError> {
         rings: lend::seen_flag(view, at.bell),
         processor: processor.checked_sub(1),
     })
-}
-
-/// Bytes between two positions, if both can be true.
-fn pending(sender: u64, receiver: u64, capacity: u64) -> Option<u64> {
-    match sender.wrapping_sub(receiver) {
-        ahead if ahead <= capacity => Some(ahead),
-        // The sender's is a hint and may lag: what was sent was released before it was counted.
-        behind if behind.wrapping_neg() <= capacity => Some(0),
-        _ => None,
-    }
-}
-
-/// Whether the sender, which says that it has come so far, has closed there.
-fn is_closed(view: &View, position: u64) -> bool {
-    let header = Word::new(lend::seen_header(view, position));
-    let there = Standing { position: Word::new(position), header, capacity: view.shape().capacity };
-    Consumer::resume(there).is_ok_and(|consumer| consumer.is_closed())
-}
-
-/// A ring as a consumer sees it that stands at a position and looks at nothing else, in private copies.
-struct Standing {
-    position: Word,
-    header: Word,
-    capacity: u64,
-}
-
-impl Mem for Standing {
-    fn capacity(&self) -> u64 {
-        self.capacity
-    }
-
-    fn data(&self, _: u64) -> &Word {
-        &self.header
-    }
-
-    fn position(&self, _: ringway_ring::Side) -> &Word {
-        &self.position
-    }
-
-    fn progress(&self, _: ringway_ring::Progress) -> &Word {
-        &self.position
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pending;
-
-    #[test]
-    fn pending_is_never_more_than_the_ring_has() {
-        assert_eq!(pending(96, 32, 4096), Some(64));
-        assert_eq!(pending(4096, 0, 4096), Some(4096));
-        assert_eq!(pending(8, u64::MAX - 7, 4096), Some(16));
-        assert_eq!(pending(0, 16, 4096), Some(0), "a hint that lags");
-        assert_eq!(pending(4104, 0, 4096), None);
-        assert_eq!(pending(0, 4104, 4096), None);
-        assert_eq!(pending(u64::MAX / 2, 0, 4096), None);
-    }
 }

@@ -1,12 +1,12 @@
 //! Lends a segment's memory to the ring and the bells: the one room of this crate with unsafe code.
 //!
-//! One rule: whoever keeps what is lent here keeps the segment beside it, and drops the segment last. Of a segment that is
-//! only looked at nothing is lent: its words come out as values.
+//! One rule: whoever keeps what is lent here keeps the segment, or its view, beside it, and drops that last. Of a segment that is
+//! only looked at, words come out as values, and the ring is lent to followers, which only read.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
 
-use ringway_ring::primitive::Word;
+use ringway_ring::primitive::{Word, fence};
 use ringway_segment::{Segment, View};
 use ringway_wait::{
     SideWords,
@@ -82,34 +82,67 @@ fn word(segment: &Segment, offset: usize) -> NonNull<u8> {
     unsafe { segment.control().add(offset) }
 }
 
+/// A ring that is looked at, for [`Follower`](ringway_ring::spsc::Follower)s only.
+pub(crate) fn observed(view: &View) -> ringway_ring::Lent {
+    let (sender, receiver) = (Side::Sender.offsets(), Side::Receiver.offsets());
+    let controls = ringway_ring::Controls {
+        producer: seen(view, sender.position).cast(),
+        consumer: seen(view, receiver.position).cast(),
+        claim: seen(view, sender.claim).cast(),
+        oldest: seen(view, sender.oldest).cast(),
+        sent: seen(view, sender.sent).cast(),
+    };
+    // SAFETY:
+    // - the words are inside the control area and aligned (`seen`), and used as atomic u64 by everyone;
+    // - `data` is page-aligned and shows the same `capacity` bytes twice (contract of `View::data`);
+    // - the mapping lives as long as the view, which is kept beside what is made of this (rule above);
+    // - it may be mapped for reading only: nothing but followers is made of the result, which do relaxed loads of 8 bytes,
+    //   guaranteed to be no more than loads there, and make neither producers nor consumers nor slices.
+    unsafe { ringway_ring::Lent::new(controls, view.data(), view.shape().capacity as usize) }
+}
+
+/// What the sender of a ring that is looked at has written down last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// How far it has come.
+    pub(crate) position: u64,
+    /// How many records it has sent up to there.
+    pub(crate) sent: u64,
+}
+
+/// Both words, which may be of different times.
+pub(crate) fn shown(view: &View) -> Shown {
+    let position = seen_position(view, Side::Sender);
+    Shown { position, sent: seen_word(view, Side::Sender.offsets().sent) }
+}
+
 /// How far `side` says that it has come, of a ring that is looked at.
 pub(crate) fn seen_position(view: &View, side: Side) -> u64 {
+    seen_word(view, side.offsets().position)
+}
+
+/// The 64-bit word at this offset of the control area of a ring that is looked at.
+fn seen_word(view: &View, offset: usize) -> u64 {
     // SAFETY: an aligned word inside the control area (`seen`), valid as long as `view` is borrowed, accessed as an
     // atomic u64 by everyone. The page may be readable only: a relaxed load of 8 bytes at the most is guaranteed to be no
-    // more than a load there. Relaxed: what is seen is for people.
-    unsafe { seen(view, side.offsets().position).cast::<Word>().as_ref().load(Ordering::Relaxed) }
+    // more than a load there.
+    let found = unsafe { seen(view, offset).cast::<Word>().as_ref().load(Ordering::Relaxed) };
+    // Acquire: pairs with the Release in `Producer::show`: what lies before the position is seen.
+    fence(Ordering::Acquire);
+    found
 }
 
 /// The 32-bit word at this offset of the control area of a ring that is looked at.
 pub(crate) fn seen_flag(view: &View, offset: usize) -> u32 {
-    // SAFETY: as in `seen_position`; accessed as an atomic u32 by everyone.
+    // SAFETY: as in `seen_word`; accessed as an atomic u32 by everyone. Relaxed: what is seen is for people.
     unsafe { seen(view, offset).cast::<Flag>().as_ref().load(Ordering::Relaxed) }
-}
-
-/// What lies where the record at this position has its header, of a ring that is looked at.
-pub(crate) fn seen_header(view: &View, position: u64) -> u64 {
-    let place = position & (view.shape().capacity - 1) & !7;
-    // SAFETY: less than the capacity, a power of two of 8 at least, and a multiple of 8: inside the data, which is aligned
-    // to a page. Others access it as an atomic u64 or, if it is not a header now, as payload of theirs: then it says
-    // nothing, and no more than a load is done. The rest as in `seen_position`.
-    unsafe { view.data().add(place as usize).cast::<Word>().as_ref().load(Ordering::Relaxed) }
 }
 
 /// Address of a word of the control area of a ring that is looked at; aligned as in `word`.
 ///
 /// # Panics
 ///
-/// If the control area is not a ring's: `inspect` admits no such segment.
+/// If the control area is not a ring's: `inspect::admit` admits no such segment.
 fn seen(view: &View, offset: usize) -> NonNull<u8> {
     assert!(view.shape().control_len == CONTROL_LEN as u64 && offset < CONTROL_LEN);
     // SAFETY: the control area has CONTROL_LEN bytes, more than `offset`: just checked.

@@ -57,14 +57,18 @@ fn what_is_pending_and_closed_is_seen() {
     for _ in 0..CAPACITY / 64 {
         // Around the end several times.
         tx.send(&[7; 1000]).unwrap();
-        assert_eq!(look(&offer).pending, Some(1008));
+        let status = look(&offer);
+        assert_eq!((status.pending, status.pending_messages), (Some(1008), Some(1)));
         assert_eq!(rx.recv().unwrap().len(), 1000);
     }
     let status = look(&offer);
+    assert_eq!(status.sent, Some(CAPACITY as u64 / 64));
     assert_eq!((status.pending, status.closed), (Some(0), false));
     assert_eq!(status.receiver.position, status.sender.position);
     while tx.try_send(&[7; 1000]).is_ok() {}
-    assert!(look(&offer).pending > Some(CAPACITY as u64 - 1016));
+    let status = look(&offer);
+    assert!(status.pending > Some(CAPACITY as u64 - 1016));
+    assert_eq!(status.pending_messages, Some(CAPACITY as u64 / 1008));
     tx.close().unwrap();
     assert!(look(&offer).closed);
     while rx.try_recv().is_ok() {}
@@ -110,6 +114,8 @@ fn words_are_said_as_the_layout_has_them() {
     write(at.processor, &3u32.to_ne_bytes());
     let seen = look(&offer).receiver;
     assert_eq!((seen.state, seen.pid, seen.position), (State::Dead, Some(42), 72));
+    let unknown = look(&offer);
+    assert_eq!((unknown.pending, unknown.sent), (None, None), "released, and never sent");
     assert_eq!((seen.sleeps, seen.rings, seen.processor), (4, 9, Some(2)), "the fourth sleep is numbered 7");
     for (asleep, state, sleeps) in
         [(8u32, State::Dead, 4), (1 << 31 | 9, State::Left, 4), (1 << 31 | 1, State::Left, 0)]

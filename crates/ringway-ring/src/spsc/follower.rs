@@ -130,7 +130,8 @@ impl<M: Mem> Follower<M> {
         fence(Ordering::Acquire);
         let found = self.beginning().inspect_err(|corrupt| self.poison = Some(*corrupt))?;
         let missed = found.wrapping_sub(self.next);
-        if missed > u64::MAX / 2 {
+        // Nothing missed: a claim that leaves nothing of what it was made for.
+        if missed == 0 || missed > u64::MAX / 2 {
             let at = if self.start == Start::Unread { At::ConsumerPosition } else { At::Oldest };
             let corrupt = Corrupt { at, found };
             self.poison = Some(corrupt);
@@ -138,6 +139,12 @@ impl<M: Mem> Follower<M> {
         }
         self.next = found;
         Ok(missed)
+    }
+
+    /// Goes on at another position, where a record begins or will: one that was loaded with Acquire from the word of a
+    /// peer, or that was met before.
+    pub fn go_to(&mut self, position: u64) {
+        self.next = position & !(GRANULE - 1);
     }
 
     /// What poisoned this end, if anything did.

@@ -241,9 +241,10 @@ impl<M: Mem> Producer<M> {
 
     /// Writes down how far this end has come.
     fn show(&self) {
-        // Relaxed: hints for observers; nobody takes an edge from them.
-        self.mem.position(Side::Producer).store(self.position(), Ordering::Relaxed);
+        // Relaxed: a hint for observers.
         self.mem.progress(Progress::Sent).store(self.sent(), Ordering::Relaxed);
+        // Release: pairs with the Acquire of an observer that walks on from here: there is a header at that place.
+        self.mem.position(Side::Producer).store(self.position(), Ordering::Release);
     }
 
     /// Stores 0 where a header may go.
