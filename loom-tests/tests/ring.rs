@@ -132,6 +132,29 @@ fn a_batch_is_seen_whole_or_not_at_all() {
 }
 
 #[test]
+fn behind_a_batch_there_is_nothing_whatever_was_there_before() {
+    model("batch over old records", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        for n in 1..=3 {
+            send(&mut tx, n);
+            assert_eq!(receive(&mut rx), n);
+        }
+        let sender = thread::spawn(move || {
+            for n in 4..=5 {
+                assert!(fill(&mut tx, n));
+                tx.stage(n as u16);
+            }
+            tx.publish();
+        });
+        (4..=5).for_each(|n| assert_eq!(receive(&mut rx), n));
+        assert_eq!(rx.advance(), Next::Empty);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
 fn messages_put_are_whole_and_in_order() {
     model("put", || {
         let table = Table::new(ONE);
