@@ -587,6 +587,23 @@ fn a_follower_of_a_producer_that_never_waits_gets_whole_records_in_order_and_the
 }
 
 #[test]
+fn what_a_dead_producer_had_claimed_stays_claimed() {
+    model("claim of a dead producer", || {
+        let table = Table::new(THREE);
+        let mut tx = Producer::resume_overwriting(table.clone()).unwrap();
+        (1..=2).for_each(|n| send(&mut tx, n));
+        let mut follower = Follower::new(table.clone(), Start::Oldest).unwrap();
+        // A long record, which goes over the first one. It is killed in the middle of it.
+        tx.loan(40).unwrap();
+        (5..10).for_each(|granule| table.fill(granule, 1 << 48 | 1 << 32 | 8));
+        drop(tx);
+        // Its successor needs much less.
+        send(&mut Producer::resume_overwriting(table).unwrap(), 3);
+        assert_eq!(copy(&mut follower), Err(Look::Behind));
+    });
+}
+
+#[test]
 fn a_producer_that_never_waits_is_killed_at_any_access_and_succeeded() {
     kill::everywhere(u32::MAX, |accesses| {
         bounded(&format!("overwriting producer killed after {accesses} accesses"), 3, move || {
