@@ -4,8 +4,8 @@ use std::os::unix::fs::FileExt;
 
 use ringway::{
     Names, Side,
-    layout::{self, CONTROL_LEN, FLAG_SLEEPLESS, KIND_SPSC},
-    spsc::Options,
+    layout::{self, CONTROL_LEN, FLAG_SLEEPLESS, KIND_SLOTS, KIND_SPSC},
+    spsc::{Options, slots},
 };
 
 const PAGE: &str = include_str!("../../../docs/memory-layout.md");
@@ -104,6 +104,38 @@ fn a_ring_is_in_its_file_as_the_page_says() {
     assert_eq!(word(data + 16), 2 << 48);
     assert_eq!(half(number(row("asleep")[1])), 1 << 31 | 1);
     assert_eq!(half(number(row("alive")[1])), 0);
+}
+
+#[test]
+fn a_ring_of_slots_is_in_its_file_as_the_page_says() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let options = slots::Options::new().capacity(100).names(Names::in_dir(dir.path()));
+    let mut tx = options.sender::<[u8; 12]>("x").unwrap();
+    let mut rx = options.receiver::<[u8; 12]>("x").unwrap();
+    (1..=3).for_each(|n| tx.send(&[n; 12]).unwrap());
+    drop(rx.recv().unwrap());
+
+    let file = std::fs::File::open(tx.path().unwrap()).unwrap();
+    let bytes = |at: usize, len: usize| {
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, at as u64).unwrap();
+        bytes
+    };
+    let word = |at: usize| u64::from_ne_bytes(bytes(at, 8).try_into().unwrap());
+    assert!(PAGE.contains(&format!("| {KIND_SLOTS}: single-producer, single-consumer ring of slots |")));
+    assert_eq!(word(number(row("kind")[1])), u64::from(KIND_SLOTS));
+    assert_eq!(word(number(row("detail")[1])), 12);
+    assert_eq!(word(number(row("control_len")[1])) as usize, CONTROL_LEN);
+    let data = word(number(row("data_offset")[1])) as usize;
+    (0..3).for_each(|n| assert_eq!(bytes(data + 16 * n, 12), [n as u8 + 1; 12]));
+    let [sender, receiver] = [1, 2].map(|side| number(row("position")[side]));
+    assert_eq!((word(sender), word(receiver)), (48, 16));
+    assert_eq!(
+        row("sender's position")[1],
+        "bits 1–63: all before this is published; it never lags. Bit 0: closed"
+    );
+    tx.close().unwrap();
+    assert_eq!(word(sender), 48 | 1);
 }
 
 #[test]
