@@ -395,7 +395,7 @@ impl<M: Mem> Producer<M> {
         self.sent += 1;
     }
 
-    /// Makes all that is staged visible at once.
+    /// Makes all that is staged visible at once. The current loan stays.
     #[inline(always)]
     pub fn publish(&mut self) {
         if self.first == 0 {
@@ -411,7 +411,10 @@ impl<M: Mem> Producer<M> {
         // the end of it all. This is the commit.
         self.mem.data(self.from / GRANULE).store(self.first, Ordering::Release);
         self.first = 0;
-        self.reach_ahead(size);
+        // A loan behind the batch lies where zeros would go.
+        if self.loan.is_none() {
+            self.reach_ahead(size);
+        }
     }
 
     /// Forgets what is staged and the current loan.
