@@ -367,7 +367,7 @@ impl<M: Mem> Producer<M> {
         self.mem.data(self.next / GRANULE).store(Header::record(len, kind), Ordering::Release);
         let size = record::size(len);
         self.next = self.next.wrapping_add(size);
-        self.sent += 1;
+        self.sent = self.sent.wrapping_add(1);
         self.reach_ahead(size);
     }
 
@@ -392,7 +392,7 @@ impl<M: Mem> Producer<M> {
             self.mem.data(self.next / GRANULE).store(header, Ordering::Relaxed);
         }
         self.next = self.next.wrapping_add(record::size(len));
-        self.sent += 1;
+        self.sent = self.sent.wrapping_add(1);
     }
 
     /// Makes all that is staged visible at once. The current loan stays.
