@@ -4,8 +4,9 @@ mod support;
 
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use ringway_ring::{
-    At, Corrupt, Mem, Side,
+    At, Corrupt, Mem, Progress, Side,
     primitive::Ordering,
+    slots,
     spsc::{Consumer, LoanError, Next, Producer, max_payload},
 };
 use support::Table;
@@ -128,4 +129,30 @@ fn a_chain_that_never_ends_is_refused_by_a_successor() {
     }
     let refused = Producer::resume(table).unwrap_err();
     assert_eq!(refused, Corrupt { at: At::Header { position: CAPACITY - 8 }, found: 1 << 48 });
+}
+
+#[test]
+fn a_count_of_records_at_its_end_begins_anew() {
+    let table = Table::new(CAPACITY);
+    table.progress(Progress::Sent).store(u64::MAX, Ordering::Relaxed);
+    let mut producer = Producer::resume(table).unwrap();
+    producer.put(8, 0, |_, _| ()).unwrap();
+    producer.loan(8).unwrap();
+    producer.send(0);
+    assert_eq!(producer.sent(), 1);
+}
+
+#[test]
+fn a_poisoned_producer_of_slots_lends_nothing_whatever_it_is_told() {
+    let table = Table::new(CAPACITY);
+    let mut producer = slots::Producer::resume(table.clone(), 8).unwrap();
+    while producer.loan().is_ok() {
+        producer.stage();
+    }
+    table.position(Side::Consumer).store(CAPACITY, Ordering::Relaxed);
+    assert_eq!(producer.loan(), Err(slots::LoanError::Corrupt));
+    producer.discard();
+    producer.send();
+    assert!(!producer.is_lent());
+    assert_eq!(producer.loan(), Err(slots::LoanError::Corrupt));
 }

@@ -15,9 +15,11 @@ use support::Table;
 #[derive(Debug, Clone)]
 enum Call {
     Send { len: usize, kind: u16 },
+    Put { len: usize, kind: u16 },
     SendTrimmed { len: usize, to: usize },
     Abort { len: usize },
     Stage { len: usize, kind: u16 },
+    PublishBeforeLoan { len: usize, kind: u16 },
     Publish,
     Discard,
     Close,
@@ -32,6 +34,8 @@ fn call(capacity: usize) -> impl Strategy<Value = Call> {
     let len = prop_oneof![4 => 0..64usize, 1 => 0..capacity + 32];
     prop_oneof![
         6 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Send { len, kind }),
+        4 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Put { len, kind }),
+        1 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::PublishBeforeLoan { len, kind }),
         1 => (len.clone(), 0..100usize).prop_map(|(len, to)| Call::SendTrimmed { len, to }),
         1 => len.clone().prop_map(|len| Call::Abort { len }),
         3 => (len, any::<u16>()).prop_map(|(len, kind)| Call::Stage { len, kind }),
@@ -101,17 +105,22 @@ impl Pair {
         }
     }
 
-    /// Loans and fills, and checks that the ring lends exactly when the oracle says there is room.
-    fn loan(&mut self, len: usize, kind: u16) -> Option<Expected> {
+    /// Whether there is room, as the oracle has it.
+    fn lends(&self, len: usize) -> Result<(), LoanError> {
         let used: u64 = self.held.iter().map(|held| held.1.len).map(size).sum::<u64>()
             + self.queue.iter().chain(&self.staged).map(|message| size(message.len)).sum::<u64>();
-        let expected = if len as u64 > max_payload(self.table.capacity()) {
+        if len as u64 > max_payload(self.table.capacity()) {
             Err(LoanError::TooLong)
         } else if used + size(len) + 8 > self.table.capacity() {
             Err(LoanError::Full)
         } else {
             Ok(())
-        };
+        }
+    }
+
+    /// Loans and fills, and checks that the ring lends exactly when the oracle says there is room.
+    fn loan(&mut self, len: usize, kind: u16) -> Option<Expected> {
+        let expected = self.lends(len);
         assert_eq!(self.producer.loan(len), expected);
         expected.ok()?;
         self.seed += 0x1_0000;
@@ -128,6 +137,32 @@ impl Pair {
         match call {
             Call::Send { len, kind } => {
                 if let Some(message) = self.loan(len, kind) {
+                    self.producer.send(kind);
+                    self.staged.push(message);
+                    self.publish_staged();
+                }
+            }
+            Call::Put { len, kind } => {
+                self.staged.clear();
+                let expected = self.lends(len);
+                self.seed += 0x1_0000;
+                let seed = self.seed;
+                let put = self.producer.put(len, kind, |table, granule| {
+                    for n in 0..size(len) / 8 - 1 {
+                        table.data(granule + n).store(seed ^ n, Ordering::Relaxed);
+                    }
+                });
+                assert_eq!(put, expected);
+                if put.is_ok() {
+                    self.staged.push(Expected { len, kind, seed });
+                    self.publish_staged();
+                }
+            }
+            Call::PublishBeforeLoan { len, kind } => {
+                // What is on loan is none of the batch.
+                if let Some(message) = self.loan(len, kind) {
+                    self.producer.publish();
+                    self.publish_staged();
                     self.producer.send(kind);
                     self.staged.push(message);
                     self.publish_staged();

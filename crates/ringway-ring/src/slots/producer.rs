@@ -194,7 +194,7 @@ impl<M: Mem> Producer<M> {
     #[inline(always)]
     fn commit(&mut self) {
         self.tell(self.next);
-        if self.next == self.limit {
+        if self.next == self.limit && self.poison.is_none() {
             self.reach_ahead();
         }
     }

@@ -368,7 +368,7 @@ impl<M: Mem> Producer<M> {
         self.mem.data(self.next / GRANULE).store(Header::record(len, kind), Ordering::Release);
         let size = record::size(len);
         self.next = self.next.wrapping_add(size);
-        self.sent += 1;
+        self.sent = self.sent.wrapping_add(1);
         self.reach_ahead(size);
     }
 
@@ -393,10 +393,10 @@ impl<M: Mem> Producer<M> {
             self.mem.data(self.next / GRANULE).store(header, Ordering::Relaxed);
         }
         self.next = self.next.wrapping_add(record::size(len));
-        self.sent += 1;
+        self.sent = self.sent.wrapping_add(1);
     }
 
-    /// Makes all that is staged visible at once.
+    /// Makes all that is staged visible at once. The current loan stays.
     #[inline(always)]
     pub fn publish(&mut self) {
         if self.first == 0 {
@@ -412,7 +412,10 @@ impl<M: Mem> Producer<M> {
         // the end of it all. This is the commit.
         self.mem.data(self.from / GRANULE).store(self.first, Ordering::Release);
         self.first = 0;
-        self.reach_ahead(size);
+        // A loan behind the batch lies where zeros would go.
+        if self.loan.is_none() {
+            self.reach_ahead(size);
+        }
     }
 
     /// Forgets what is staged and the current loan.
