@@ -7,7 +7,7 @@
 use std::{fs::File, os::fd::AsFd, ptr::NonNull};
 
 use ringway::{Side, layout::CONTROL_LEN};
-use ringway_ring::{Lent, primitive::Word};
+use ringway_ring::{Controls, Lent, primitive::Word};
 use ringway_segment::{Segment, View};
 use ringway_wait::primitive::{Flag, Ordering};
 use rustix::{
@@ -26,13 +26,18 @@ const NOTHING: usize = (4 << 30) + CAPACITY;
 /// Bytes of a segment before its control area.
 const HEADER_PAGE: usize = 4096;
 
-/// A ring's memory: data that is there twice, and two positions on the heap, where AddressSanitizer sees them.
+/// How many control words a mirror has.
+pub(crate) const MIRROR_WORDS: u64 = 5;
+
+/// A ring's memory: data that is there twice, and its control words on the heap, where AddressSanitizer sees
+/// them.
 ///
 /// It is never unmapped: targets make one and use it again.
 #[derive(Debug)]
 pub(crate) struct Mirror {
     data: NonNull<u8>,
-    positions: Box<[Word; 2]>,
+    /// The producer's position, the consumer's, and the producer's claim, oldest and count.
+    controls: Box<[Word; MIRROR_WORDS as usize]>,
 }
 
 impl Mirror {
@@ -69,29 +74,31 @@ impl Mirror {
             }
             NonNull::new_unchecked(data.cast::<u8>())
         };
-        Self { data, positions: Box::new([Word::new(0), Word::new(0)]) }
+        Self { data, controls: Box::new([0; MIRROR_WORDS as usize].map(Word::new)) }
     }
 
     /// The memory, for one end of the ring.
     ///
-    /// The caller has at most one producer and one consumer of it at a time, and writes to it by [`word`](Self::word)
+    /// The caller has at most one producer and one consumer of it at a time, any number of followers, and writes to it by [`word`](Self::word)
     /// only, and only while no slice of a payload is alive.
     pub(crate) fn lend(&self) -> Lent {
-        let [producer, consumer] = self.positions.each_ref().map(|word| NonNull::from(word).cast::<u64>());
+        let words = self.controls.each_ref().map(|word| NonNull::from(word).cast::<u64>());
+        let [producer, consumer, claim, oldest, sent] = words;
+        let controls = Controls { producer, consumer, claim, oldest, sent };
         // SAFETY:
-        // - the positions are atomic words, valid as long as `self`: targets keep it longer than what they make of this;
+        // - the controls are atomic words, valid as long as `self`: targets keep it longer than what they make of this;
         // - the data is page-aligned and there twice, for ever;
         // - the rest is what the callers in this crate keep to, as said above.
-        unsafe { Lent::new(producer, consumer, self.data, CAPACITY) }
+        unsafe { Lent::new(controls, self.data, CAPACITY) }
     }
 
-    /// One of its words: a granule of the data, or with `GRANULES` and above a position.
+    /// One of its words: a granule of the data, or with `GRANULES` and above a control word.
     pub(crate) fn word(&self, place: u64) -> &Word {
         match place {
             // SAFETY: inside the first image and aligned to 8; a `Word` is a transparent atomic u64, and the callers of
             // `lend` keep payload out of the way.
             0..GRANULES => unsafe { self.data.cast::<Word>().add(place as usize).as_ref() },
-            _ => &self.positions[(place - GRANULES) as usize % 2],
+            _ => &self.controls[((place - GRANULES) % MIRROR_WORDS) as usize],
         }
     }
 
@@ -107,7 +114,7 @@ impl Mirror {
 pub(crate) struct Scribbler(NonNull<u8>);
 
 /// How many control words there are.
-pub(crate) const CONTROL_WORDS: u64 = 10;
+pub(crate) const CONTROL_WORDS: u64 = 13;
 
 impl Scribbler {
     /// Maps a ring's memory of [`CAPACITY`] bytes of data.
@@ -133,14 +140,19 @@ impl Scribbler {
     pub(crate) fn change(&self, place: u64, change: impl FnOnce(u64) -> u64) {
         let side = if place % 2 == 0 { Side::Sender } else { Side::Receiver }.offsets();
         let half = match place / 2 {
+            _ if place >= CONTROL_WORDS => {
+                let granule = (place - CONTROL_WORDS) % GRANULES;
+                return update(self.word(CONTROL_LEN + granule as usize * 8), change);
+            }
             0 => return update(self.word(side.position), change),
             1 => side.asleep,
             2 => side.bell,
             3 => side.alive,
             4 => side.processor,
             _ => {
-                let granule = (place - CONTROL_WORDS) % GRANULES;
-                return update(self.word(CONTROL_LEN + granule as usize * 8), change);
+                let sender = Side::Sender.offsets();
+                let only_its = [sender.claim, sender.oldest, sender.sent];
+                return update(self.word(only_its[(place - 10) as usize]), change);
             }
         };
         // SAFETY: an aligned 32-bit word inside the control area; everyone accesses it as an atomic of that size, but for

@@ -1,6 +1,6 @@
 //! Arbitrary bytes as a ring's memory, under the ends of `ringway-ring`.
 //!
-//! Input: the two positions, the data from the consumer's position on, and steps: calls of a producer and a consumer, with
+//! Input: the control words, the data from the consumer's position on, and steps: calls of a producer and a consumer, with
 //! words overwritten in between.
 //!
 //! Claims, whatever is in the memory:
@@ -14,19 +14,23 @@ use std::cell::Cell;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ringway_ring::{
-    At, Corrupt, Lent, Mem, Side,
+    At, Corrupt, Lent, Mem, Progress, Side,
     primitive::{Ordering, Word},
     spsc::{Consumer, LoanError, Next, Producer, Record, max_payload},
 };
 
 use crate::{
     STEPS, Seed, Target,
-    memory::{CAPACITY, GRANULES, Mirror},
+    memory::{CAPACITY, GRANULES, MIRROR_WORDS, Mirror},
     scribble::{Scribble, Value},
 };
 
 /// The target.
 pub const TARGET: Target = Target { name: "records", run, seeds };
+
+/// Places of two control words of a [`Mirror`].
+const CLAIM: u64 = GRANULES + 2;
+const SENT: u64 = GRANULES + 4;
 
 /// One call, or one word overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ enum Step {
         which: u8,
     },
     Release,
-    /// To a granule of the data, or with `GRANULES` and above to a position.
+    /// To a granule of the data, or with `GRANULES` and above to a control word.
     Scribble(Scribble),
 }
 
@@ -118,6 +122,8 @@ impl<'a> Arbitrary<'a> for Step {
 struct Input {
     consumer: u64,
     producer: u64,
+    claim: u64,
+    sent: u64,
     /// Bytes of the data from the consumer's position on; the rest is zero.
     data: Vec<u8>,
     steps: Vec<Step>,
@@ -128,6 +134,8 @@ impl Input {
         let mut to = Vec::new();
         to.extend(self.consumer.to_le_bytes());
         to.extend(self.producer.to_le_bytes());
+        to.extend(self.claim.to_le_bytes());
+        to.extend(self.sent.to_le_bytes());
         to.extend((self.data.len() as u16).to_le_bytes());
         to.extend(&self.data);
         self.steps.iter().for_each(|step| step.encode(&mut to));
@@ -138,13 +146,14 @@ impl Input {
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
         let (consumer, producer) = (from.arbitrary()?, from.arbitrary()?);
+        let (claim, sent) = (from.arbitrary()?, from.arbitrary()?);
         let len = usize::from(from.arbitrary::<u16>()?) % (CAPACITY + 1);
         let data = from.bytes(len.min(from.len()))?.to_vec();
         let mut steps = Vec::new();
         while !from.is_empty() && steps.len() < STEPS {
             steps.push(from.arbitrary()?);
         }
-        Ok(Self { consumer, producer, data, steps })
+        Ok(Self { consumer, producer, claim, sent, data, steps })
     }
 }
 
@@ -181,6 +190,8 @@ impl<'a> Ends<'a> {
         let ends = Self { mirror, producer: None, loan: None, consumer: None, held: Vec::new(), done: 0 };
         ends.position(Side::Producer).store(input.producer, Ordering::Relaxed);
         ends.position(Side::Consumer).store(input.consumer, Ordering::Relaxed);
+        mirror.word(CLAIM).store(input.claim, Ordering::Relaxed);
+        mirror.word(SENT).store(input.sent, Ordering::Relaxed);
         ends
     }
 
@@ -206,7 +217,7 @@ impl<'a> Ends<'a> {
             Step::Produce => return self.produce(),
             Step::Consume => return self.consume(),
             Step::Scribble(Scribble { place, value }) => {
-                let word = self.mirror.word(u64::from(place) % (GRANULES + 2));
+                let word = self.mirror.word(u64::from(place) % (GRANULES + MIRROR_WORDS));
                 return word.store(value.of(word.load(Ordering::Relaxed)), Ordering::Relaxed);
             }
             Step::Advance => drop(self.advance()),
@@ -301,8 +312,8 @@ impl<'a> Ends<'a> {
         (self.producer, self.loan) = (None, None);
         let counted = Counted::new(self.mirror);
         let first = Producer::resume(&counted).map(drop);
-        // Each granule of the ring once, both positions, and *closed* taken back.
-        assert!(counted.looks.get() <= GRANULES + 3, "walks around the ring");
+        // Each granule of the ring once, both positions, claim and count before and after, and *closed* taken back.
+        assert!(counted.looks.get() <= GRANULES + 6, "walks around the ring");
         let second = Producer::resume(self.mirror.lend());
         assert_eq!(second.as_ref().err(), first.as_ref().err(), "what was met is there still");
         self.producer = second.ok();
@@ -386,18 +397,26 @@ impl Mem for &Counted {
         self.looks.set(self.looks.get() + 1);
         self.lent.position(side)
     }
+
+    fn progress(&self, of: Progress) -> &Word {
+        self.looks.set(self.looks.get() + 1);
+        self.lent.progress(of)
+    }
 }
 
 /// Memory as correct ends leave it that begin at `position`.
 fn left(position: u64, work: impl FnOnce(&mut Producer<Lent>, &mut Consumer<Lent>)) -> Input {
     let mirror = Mirror::new();
-    let mut input = Input { consumer: position, producer: position, data: Vec::new(), steps: Vec::new() };
+    let (data, steps) = (Vec::new(), Vec::new());
+    let mut input = Input { consumer: position, producer: position, claim: position, sent: 0, data, steps };
     let ends = Ends::new(&mirror, &input);
     let mut producer = Producer::resume(mirror.lend()).expect("a new ring is good");
     let mut consumer = Consumer::resume(mirror.lend()).expect("a new ring is good");
     work(&mut producer, &mut consumer);
     input.consumer = ends.position(Side::Consumer).load(Ordering::Relaxed);
     input.producer = ends.position(Side::Producer).load(Ordering::Relaxed);
+    input.claim = mirror.word(CLAIM).load(Ordering::Relaxed);
+    input.sent = mirror.word(SENT).load(Ordering::Relaxed);
     let from = input.consumer / 8;
     let words =
         (from..from + GRANULES).map(|granule| mirror.word(granule % GRANULES).load(Ordering::Relaxed));

@@ -1,11 +1,15 @@
 //! `docs/memory-layout.md` says what the code does.
 
-use std::os::unix::fs::FileExt;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::{fd::AsFd, unix::fs::FileExt},
+};
 
 use ringway::{
     Names, Side,
     layout::{self, CONTROL_LEN, FLAG_SLEEPLESS, KIND_SLOTS, KIND_SPSC},
-    spsc::{Options, slots},
+    spsc::{Options, Sender, slots},
 };
 
 const PAGE: &str = include_str!("../../../docs/memory-layout.md");
@@ -32,6 +36,7 @@ fn the_page_has_the_words_where_the_code_has_them() {
     let (sender, receiver) = (Side::Sender.offsets(), Side::Receiver.offsets());
     for (word, sender, receiver) in [
         ("position", sender.position, receiver.position),
+        ("number", sender.number, receiver.number),
         ("asleep", sender.asleep, receiver.asleep),
         ("bell", sender.bell, receiver.bell),
         ("alive", sender.alive, receiver.alive),
@@ -39,6 +44,10 @@ fn the_page_has_the_words_where_the_code_has_them() {
     ] {
         let cells = row(word);
         assert_eq!((number(cells[1]), number(cells[2])), (HEADER + sender, HEADER + receiver), "{word}");
+    }
+    for (word, offset) in [("claim", sender.claim), ("oldest", sender.oldest), ("sent", sender.sent)] {
+        let cells = row(word);
+        assert_eq!((number(cells[1]), cells[2]), (HEADER + offset, ""), "{word}, of the sender alone");
     }
     assert_eq!(number(row("data")[1]), HEADER + CONTROL_LEN);
     assert_eq!(number(row("sender's page")[1]), HEADER);
@@ -136,6 +145,76 @@ fn a_ring_of_slots_is_in_its_file_as_the_page_says() {
     );
     tx.close().unwrap();
     assert_eq!(word(sender), 48 | 1);
+}
+
+#[test]
+fn how_far_a_side_has_come_is_on_one_pair_of_lines() {
+    for at in [Side::Sender, Side::Receiver].map(Side::offsets) {
+        assert!([at.claim, at.oldest, at.sent, at.number].iter().all(|word| word / 128 == at.position / 128));
+    }
+}
+
+#[test]
+fn the_sender_claims_before_it_writes_and_shows_its_position_when_it_needs_more() {
+    const CAPACITY: usize = 1 << 16;
+    let offer = Options::new().capacity(CAPACITY).offer().unwrap();
+    let file = File::from(offer.as_fd().try_clone_to_owned().unwrap());
+    let word = |offset: usize| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, (HEADER + offset) as u64).unwrap();
+        u64::from_ne_bytes(bytes)
+    };
+    let at = Side::Sender.offsets();
+    let mut tx = Sender::attach(&offer).unwrap();
+    let (mut sent, mut shown) = (0, 0);
+    while tx.try_send(&[7; 56]).is_ok() {
+        sent += 1;
+        let (position, claim) = (word(at.position), word(at.claim));
+        assert!(claim >= 64 * sent + 8, "written beyond the claim");
+        assert!(claim <= CAPACITY as u64, "more is claimed than is free");
+        assert!(position <= 64 * sent && 64 * sent - position <= CAPACITY as u64 / 16 + 72, "lags too far");
+        assert_eq!(word(at.sent) * 64, position, "count and position are of one time");
+        shown = shown.max(position);
+    }
+    assert_eq!((word(at.position), word(at.sent)), (64 * sent, sent), "full: all is shown");
+    assert!(shown < 64 * sent, "is not shown with every message");
+}
+
+#[test]
+fn a_small_ring_is_byte_for_byte_as_the_page_has_it() {
+    let offer = Options::new().capacity(1 << 16).offer().unwrap();
+    let mut tx = Sender::attach(&offer).unwrap();
+    let mut loan = tx.loan(5).unwrap();
+    loan.copy_from_slice(b"hello");
+    loan.set_kind(0xabcd);
+    loan.send();
+    tx.send(&[]).unwrap();
+    tx.close().unwrap();
+
+    let data = (HEADER + CONTROL_LEN).next_multiple_of(page_size());
+    let file = File::from(offer.as_fd().try_clone_to_owned().unwrap());
+    let mut found = vec![0; data + (1 << 16)];
+    file.read_exact_at(&mut found, 0).unwrap();
+    let found: BTreeMap<usize, u64> = found
+        .chunks(8)
+        .enumerate()
+        .map(|(n, word)| (n * 8, u64::from_le_bytes(word.try_into().unwrap())))
+        .filter(|&(at, word)| at >= HEADER && word != 0)
+        .collect();
+
+    let (_, golden) = PAGE.split_once("| word at | golden |").expect("the page has golden bytes");
+    let golden: BTreeMap<usize, u64> = golden
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let at =
+                cells[0].strip_prefix("data + ").map_or_else(|| number(cells[0]), |at| data + number(at));
+            (at, number(cells[1]) as u64)
+        })
+        .collect();
+    assert!(found == golden, "found {found:#x?}\nthe page has {golden:#x?}");
 }
 
 #[test]
