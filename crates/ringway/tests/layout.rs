@@ -40,6 +40,10 @@ fn the_page_has_the_words_where_the_code_has_them() {
         let cells = row(word);
         assert_eq!((number(cells[1]), number(cells[2])), (HEADER + sender, HEADER + receiver), "{word}");
     }
+    for (word, offset) in [("claim", sender.claim), ("oldest", sender.oldest), ("sent", sender.sent)] {
+        assert_eq!((number(row(word)[1]), row(word)[2]), (HEADER + offset, ""), "{word}");
+        assert_eq!(offset / 128, sender.position / 128, "on the position's lines");
+    }
     assert_eq!(number(row("data")[1]), HEADER + CONTROL_LEN);
     assert_eq!(number(row("sender's page")[1]), HEADER);
     assert_eq!(number(row("control_len")[3]), CONTROL_LEN);
@@ -101,6 +105,10 @@ fn a_ring_is_in_its_file_as_the_page_says() {
 
     tx.close().unwrap();
     assert_eq!(word(number(row("position")[1])), 16);
+    assert_eq!(word(number(row("sent")[1])), 1);
+    assert_eq!(word(number(row("oldest")[1])), 0);
+    let claim = word(number(row("claim")[1]));
+    assert!((24..=1 << 16).contains(&claim), "{claim}");
     assert_eq!(word(data + 16), 2 << 48);
     assert_eq!(half(number(row("asleep")[1])), 1 << 31 | 1);
     assert_eq!(half(number(row("alive")[1])), 0);

@@ -24,6 +24,10 @@
 //! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor. To a
 //! sender, a receiver that had left before it came is one that has not come yet.
 //!
+//! # Looking on
+//!
+//! A [`Tap`] follows a ring without taking part, read-only; [`inspect`](crate::inspect) tells how a ring does.
+//!
 //! # Forks
 //!
 //! An end belongs to the process that took it. In a forked child its copy is of no use: nothing that is done with it
@@ -57,10 +61,12 @@ mod end;
 mod options;
 mod receiver;
 mod sender;
+mod tap;
 
 pub use options::{DEFAULT_CAPACITY, Options};
 pub use receiver::{Message, Received, ReceivedBatch, Receiver};
 pub use sender::{Loan, SendBatch, Sender};
+pub use tap::{Seen, Tap};
 
 use std::time::{Duration, Instant};
 
