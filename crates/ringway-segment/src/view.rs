@@ -122,6 +122,12 @@ impl View {
         answer.map_err(|source| OsFault::new(&self.origin, step, source))
     }
 
+    /// Whether this view is this process's own, and not a forked child's copy of its parent's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.descriptor.is_ours()
+    }
+
     /// Where the segment comes from.
     #[must_use]
     pub fn origin(&self) -> &Origin {

@@ -271,7 +271,7 @@ pub enum SendTimeoutError {
     Corrupt(Corrupt),
 }
 
-/// Why [`recv`](crate::spsc::Receiver::recv) failed.
+/// Why [`recv`](crate::spsc::Receiver::recv) failed, or [`look`](crate::spsc::Tap::look).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {
@@ -281,7 +281,7 @@ pub enum RecvError {
     Corrupt(Corrupt),
 }
 
-/// Why [`try_recv`](crate::spsc::Receiver::try_recv) failed.
+/// Why [`try_recv`](crate::spsc::Receiver::try_recv) failed, or [`try_look`](crate::spsc::Tap::try_look).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryRecvError {
@@ -293,7 +293,7 @@ pub enum TryRecvError {
     Corrupt(Corrupt),
 }
 
-/// Why a receive with a timeout or deadline failed.
+/// Why a receive or a look with a timeout or deadline failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvTimeoutError {

@@ -37,7 +37,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 
 use ringway_ring::spsc::Start;
-use ringway_segment::{LAYOUT_VERSION, Place, Shape, View};
+use ringway_segment::{LAYOUT_VERSION, Place, View};
 use ringway_wait::{has_left, primitive::Flag};
 
 use crate::{
@@ -219,39 +219,32 @@ pub fn offered(offer: &Offer) -> Result<Status, AttachError> {
     look(&offer.observe()?)
 }
 
-/// Refuses what is not a ring that can be looked at.
-pub(crate) fn admit(view: &View) -> Result<(), AttachError> {
+/// Where what can be read of a ring begins; refuses what is not a ring that can be looked at.
+pub(crate) fn admit(view: &View) -> Result<Start, AttachError> {
     let shape = view.shape();
-    if shape.kind != layout::KIND_SPSC {
-        let (at, found, wanted) = (view.origin().clone(), shape.kind, layout::KIND_SPSC);
-        return Err(OpenError::Kind { at, found, wanted }.into());
-    }
+    let start = match shape.kind {
+        layout::KIND_SPSC => Start::Unread,
+        found => {
+            let (at, wanted) = (view.origin().clone(), layout::KIND_SPSC);
+            return Err(OpenError::Kind { at, found, wanted }.into());
+        }
+    };
     if shape.control_len != CONTROL_LEN as u64 {
         let path = view.path().map(Path::to_owned);
         return Err(AttachError::ControlArea { found: shape.control_len, path });
     }
-    Ok(())
-}
-
-/// Where what can be read begins, of a ring of records; `None` for any other.
-pub(crate) fn start(shape: &Shape) -> Option<Start> {
-    match shape.kind {
-        layout::KIND_SPSC => Some(Start::Unread),
-        _ => None,
-    }
+    Ok(start)
 }
 
 pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
-    admit(view)?;
+    let start = admit(view)?;
     let shape = view.shape();
     let receiver = end(view, Side::Receiver)?;
     let sender = end(view, Side::Sender)?;
     let allocated = view.allocated().map_err(OpenError::from)?;
     // To look at memory that was given back would take it again.
-    let contents = match start(&shape) {
-        Some(start) if allocated >= view.size() => walk::contents(view, start),
-        _ => None,
-    };
+    let there = allocated >= view.size();
+    let contents = there.then(|| walk::contents(view, start)).flatten();
     let (received, sent) = match contents {
         Some(walk::Contents { begin, end, .. }) => (begin, end),
         None => (receiver.position, sender.position),

@@ -110,6 +110,10 @@ fn a_ring_is_in_its_file_as_the_page_says() {
 
     tx.close().unwrap();
     assert_eq!(word(number(row("position")[1])), 16);
+    assert_eq!(word(number(row("sent")[1])), 1);
+    assert_eq!(word(number(row("oldest")[1])), 0);
+    let claim = word(number(row("claim")[1]));
+    assert!((24..=1 << 16).contains(&claim), "{claim}");
     assert_eq!(word(data + 16), 2 << 48);
     assert_eq!(half(number(row("asleep")[1])), 1 << 31 | 1);
     assert_eq!(half(number(row("alive")[1])), 0);

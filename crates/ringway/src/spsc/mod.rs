@@ -31,6 +31,10 @@
 //! `send` waits, `try_send` fails, `send_timeout` and `send_deadline` wait for so long. Rings that lose messages instead, and tell
 //! their receiver how many, are in [`lossy`].
 //!
+//! # Looking on
+//!
+//! A [`Tap`] follows a ring without taking part, read-only; [`inspect`](crate::inspect) tells how a ring does.
+//!
 //! # Forks
 //!
 //! An end belongs to the process that took it. In a forked child its copy is of no use: nothing that is done with it
@@ -66,10 +70,12 @@ mod options;
 mod receiver;
 mod sender;
 pub mod slots;
+mod tap;
 
 pub use options::{DEFAULT_CAPACITY, Options};
 pub use receiver::{Message, Received, ReceivedBatch, Receiver};
 pub use sender::{Loan, SendBatch, Sender};
+pub use tap::{Seen, Tap};
 
 use std::time::{Duration, Instant};
 

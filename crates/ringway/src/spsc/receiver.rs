@@ -371,15 +371,15 @@ impl fmt::Debug for ReceivedBatch<'_> {
     }
 }
 
-/// One message of a [`ReceivedBatch`].
+/// One message of a [`ReceivedBatch`], or seen by a [`Tap`](super::Tap).
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
-    bytes: &'a [u8],
-    kind: u16,
+    pub(super) bytes: &'a [u8],
+    pub(super) kind: u16,
 }
 
 impl<'a> Message<'a> {
-    /// Its bytes, for as long as the batch.
+    /// Its bytes, for as long as the batch, or until the tap looks again.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
