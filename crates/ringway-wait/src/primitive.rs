@@ -169,7 +169,7 @@ pub(crate) fn spin_hint() {
 
 /// Stays away from shared memory for so many turns of a spin loop. No time passes in a model.
 #[inline]
-pub(crate) fn pause(turns: u32) {
+pub fn pause(turns: u32) {
     #[cfg(not(ringway_loom))]
     (0..turns).for_each(|_| core::hint::spin_loop());
     #[cfg(ringway_loom)]

@@ -1,7 +1,7 @@
 //! A reader that takes no part.
 
 use std::{
-    fmt, hint,
+    fmt,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -9,6 +9,7 @@ use std::{
 
 use ringway_ring::spsc::{Follower, Look};
 use ringway_segment::{Place, View};
+use ringway_wait::primitive::pause;
 
 use super::{Message, after};
 use crate::{
@@ -218,7 +219,7 @@ impl Tap {
     fn wait(&mut self, deadline: Option<Instant>) -> Result<Found, TryRecvError> {
         for _ in 0..LOOKS {
             match self.find() {
-                Err(TryRecvError::Empty) => hint::spin_loop(),
+                Err(TryRecvError::Empty) => pause(1),
                 done => return done,
             }
         }
