@@ -80,8 +80,7 @@ fn what_was_forgotten_is_neither_sent_nor_kept() {
     let mut batch = tx.batch();
     batch.push(&message(9, 9)).unwrap();
     std::mem::forget(batch);
-    let _ = tx.loan().unwrap();
-    drop(tx.loan().unwrap());
+    *tx.loan().unwrap() = message(9, 8);
     tx.send(&message(0, 1)).unwrap();
     assert_eq!(read(&rx.recv().unwrap()), (0, 1));
     std::mem::forget(rx.try_recv());
