@@ -250,3 +250,17 @@ fn child_that_sends_for_ever() {
         let _ = tx.send(b"message");
     }
 }
+
+#[test]
+fn numbers_that_jump_make_no_count_overflow() {
+    let offer = Options::new(spsc::Options::new().capacity(4096), Lose::Newest).offer().unwrap();
+    let mut rx = Options::new(spsc::Options::new(), Lose::Newest).receiver_of(&offer).unwrap();
+    let file = std::fs::File::from(std::os::fd::AsFd::as_fd(&offer).try_clone_to_owned().unwrap());
+    let far = u64::MAX / 2;
+    for (n, number) in (0..).zip([far, u64::MAX, far]) {
+        let record = [(1u64 << 48 | 8).to_ne_bytes(), number.to_ne_bytes()].concat();
+        std::os::unix::fs::FileExt::write_all_at(&file, &record, 3 * 4096 + 16 * n).unwrap();
+        assert_eq!(rx.try_recv().unwrap().lost(), far);
+    }
+    assert_eq!(rx.lost(), u64::MAX);
+}
