@@ -264,3 +264,28 @@ fn numbers_that_jump_make_no_count_overflow() {
     }
     assert_eq!(rx.lost(), u64::MAX);
 }
+
+#[test]
+fn a_sender_killed_while_it_writes_over_all_there_is_leaves_the_numbers_to_its_successor() {
+    for after in ["long", "short"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rx = options(dir.path(), Lose::Oldest).receiver("x").unwrap();
+        let mut command = Peer::command("child_that_dies_while_it_writes");
+        command.env("RINGWAY_TEST_DIR", dir.path()).env("RINGWAY_TEST_AFTER", after);
+        let _ = command.status().unwrap();
+        let mut tx = options(dir.path(), Lose::Oldest).sender("x").unwrap();
+        tx.send(b"successor").unwrap();
+        let message = rx.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((&message[..], message.lost()), (&b"successor"[..], 3), "{after}");
+    }
+}
+
+#[test]
+#[ignore = "run as a child process"]
+fn child_that_dies_while_it_writes() {
+    let mut tx = options(told("RINGWAY_TEST_DIR"), Lose::Oldest).sender("x").unwrap();
+    let long = vec![0; tx.max_message()];
+    (0..3).for_each(|_| assert_eq!(tx.send(&long).unwrap(), Fate::Sent));
+    let len = if told("RINGWAY_TEST_AFTER") == "long" { long.len() } else { 900 };
+    let _ = tx.send_with(len, |_| std::process::abort());
+}
