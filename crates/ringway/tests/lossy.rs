@@ -289,3 +289,18 @@ fn child_that_dies_while_it_writes() {
     let len = if told("RINGWAY_TEST_AFTER") == "long" { long.len() } else { 900 };
     let _ = tx.send_with(len, |_| std::process::abort());
 }
+
+#[test]
+fn no_name_is_left_behind_if_all_that_was_not_received_was_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rx = options(dir.path(), Lose::Oldest).receiver("x").unwrap();
+    let mut tx = options(dir.path(), Lose::Oldest).sender("x").unwrap();
+    send(&mut tx, 0);
+    let len = tx.max_message();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tx.send_with(len, |_| panic!()))).unwrap_err();
+    drop(tx);
+    assert_eq!(rx.recv().unwrap_err(), RecvError::Closed);
+    assert_eq!(rx.lost(), 1);
+    drop(rx);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
