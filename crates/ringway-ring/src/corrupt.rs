@@ -17,6 +17,8 @@ pub enum At {
     ConsumerPosition,
     /// The word that says where the oldest record is.
     Oldest,
+    /// The word that says up to where the producer may be writing.
+    Claim,
 }
 
 /// Shared memory holds a value that no correct peer writes there.
@@ -37,6 +39,7 @@ impl fmt::Display for Corrupt {
             At::ProducerPosition => write!(f, "the sender's position")?,
             At::ConsumerPosition => write!(f, "the receiver's position")?,
             At::Oldest => write!(f, "the position of the oldest record")?,
+            At::Claim => write!(f, "the sender's claim")?,
         }
         write!(
             f,

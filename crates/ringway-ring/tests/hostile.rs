@@ -7,7 +7,7 @@ use ringway_ring::{
     At, Corrupt, Mem, Progress, Side,
     primitive::Ordering,
     slots,
-    spsc::{Consumer, LoanError, Next, Producer, max_payload},
+    spsc::{Consumer, Follower, LoanError, Look, Next, Producer, Start, max_payload},
 };
 use support::Table;
 
@@ -155,4 +155,15 @@ fn a_poisoned_producer_of_slots_lends_nothing_whatever_it_is_told() {
     producer.send();
     assert!(!producer.is_lent());
     assert_eq!(producer.loan(), Err(slots::LoanError::Corrupt));
+}
+
+#[test]
+fn a_claim_that_leaves_a_follower_behind_for_ever_poisons_it() {
+    let table = Table::new(CAPACITY);
+    let mut follower = Follower::new(table.clone(), Start::Oldest).unwrap();
+    table.progress(Progress::Claim).store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(follower.look(), Look::Behind);
+    let corrupt = Corrupt { at: At::Claim, found: u64::MAX };
+    assert_eq!(follower.catch_up(), Err(corrupt));
+    assert_eq!((follower.look(), follower.corruption()), (Look::Corrupt, Some(corrupt)));
 }

@@ -250,3 +250,57 @@ fn child_that_sends_for_ever() {
         let _ = tx.send(b"message");
     }
 }
+
+#[test]
+fn numbers_that_jump_make_no_count_overflow() {
+    let offer = Options::new(spsc::Options::new().capacity(4096), Lose::Newest).offer().unwrap();
+    let mut rx = Options::new(spsc::Options::new(), Lose::Newest).receiver_of(&offer).unwrap();
+    let file = std::fs::File::from(std::os::fd::AsFd::as_fd(&offer).try_clone_to_owned().unwrap());
+    let far = u64::MAX / 2;
+    for (n, number) in (0..).zip([far, u64::MAX, far]) {
+        let record = [(1u64 << 48 | 8).to_ne_bytes(), number.to_ne_bytes()].concat();
+        std::os::unix::fs::FileExt::write_all_at(&file, &record, 3 * 4096 + 16 * n).unwrap();
+        assert_eq!(rx.try_recv().unwrap().lost(), far);
+    }
+    assert_eq!(rx.lost(), u64::MAX);
+}
+
+#[test]
+fn a_sender_killed_while_it_writes_over_all_there_is_leaves_the_numbers_to_its_successor() {
+    for after in ["long", "short"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rx = options(dir.path(), Lose::Oldest).receiver("x").unwrap();
+        let mut command = Peer::command("child_that_dies_while_it_writes");
+        command.env("RINGWAY_TEST_DIR", dir.path()).env("RINGWAY_TEST_AFTER", after);
+        let _ = command.status().unwrap();
+        let mut tx = options(dir.path(), Lose::Oldest).sender("x").unwrap();
+        tx.send(b"successor").unwrap();
+        let message = rx.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((&message[..], message.lost()), (&b"successor"[..], 3), "{after}");
+    }
+}
+
+#[test]
+#[ignore = "run as a child process"]
+fn child_that_dies_while_it_writes() {
+    let mut tx = options(told("RINGWAY_TEST_DIR"), Lose::Oldest).sender("x").unwrap();
+    let long = vec![0; tx.max_message()];
+    (0..3).for_each(|_| assert_eq!(tx.send(&long).unwrap(), Fate::Sent));
+    let len = if told("RINGWAY_TEST_AFTER") == "long" { long.len() } else { 900 };
+    let _ = tx.send_with(len, |_| std::process::abort());
+}
+
+#[test]
+fn no_name_is_left_behind_if_all_that_was_not_received_was_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rx = options(dir.path(), Lose::Oldest).receiver("x").unwrap();
+    let mut tx = options(dir.path(), Lose::Oldest).sender("x").unwrap();
+    send(&mut tx, 0);
+    let len = tx.max_message();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tx.send_with(len, |_| panic!()))).unwrap_err();
+    drop(tx);
+    assert_eq!(rx.recv().unwrap_err(), RecvError::Closed);
+    assert_eq!(rx.lost(), 1);
+    drop(rx);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

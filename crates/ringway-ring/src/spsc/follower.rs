@@ -123,10 +123,11 @@ impl<M: Mem> Follower<M> {
     ///
     /// # Errors
     ///
-    /// If that place is not what a correct peer writes. Then this end is poisoned.
+    /// If that place is not what a correct peer writes, or this end is behind even there. Then it is poisoned.
     pub fn catch_up(&mut self) -> Result<u64, Corrupt> {
-        // Acquire: pairs with the Release of the claim in `Producer::claim`, which `is_behind` has loaded: the beginning
-        // that is loaded next is not before that claim.
+        let claim = self.mem.progress(Progress::Claim).load(Ordering::Relaxed);
+        // Acquire: pairs with the Release of the claim in `Producer::claim`, which is loaded above: the beginning that is
+        // loaded next is not before that claim.
         fence(Ordering::Acquire);
         let found = self.beginning().inspect_err(|corrupt| self.poison = Some(*corrupt))?;
         let missed = found.wrapping_sub(self.next);
@@ -134,6 +135,11 @@ impl<M: Mem> Follower<M> {
         if missed == 0 || missed > u64::MAX / 2 {
             let at = if self.start == Start::Unread { At::ConsumerPosition } else { At::Oldest };
             let corrupt = Corrupt { at, found };
+            self.poison = Some(corrupt);
+            return Err(corrupt);
+        }
+        if missed == 0 && claim.wrapping_sub(self.next) > self.mem.capacity() {
+            let corrupt = Corrupt { at: At::Claim, found: claim };
             self.poison = Some(corrupt);
             return Err(corrupt);
         }

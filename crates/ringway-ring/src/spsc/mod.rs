@@ -100,7 +100,7 @@
 //! reduced by the mask; the consumer's position must lie between what was last seen of it and what was
 //! published. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. A walk is bounded by the
 //! capacity. In no case does an access leave the lent memory. A follower checks a record's length before it copies; a claim
-//! that makes no sense leaves it behind, at the word of a peer that is checked as any other.
+//! that makes no sense leaves it behind, and one that leaves it behind where the ring begins poisons it: nothing would end that.
 //!
 //! # Progress
 //!

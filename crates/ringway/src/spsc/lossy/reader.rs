@@ -117,12 +117,15 @@ impl Receives for Reader {
                         follower.copy(record, copy);
                         if !follower.accept(record) {
                             follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                            self.release();
                             continue;
                         }
                         (record, copy.first_chunk().copied())
                     }
                     Look::Behind => {
                         follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                        // If nothing comes any more, whoever leaves last must see that all was had or missed.
+                        self.release();
                         continue;
                     }
                     Look::Empty => return Err(NoRecord::Empty),
@@ -152,7 +155,7 @@ impl Receives for Reader {
     fn release(&mut self) {
         match &mut self.way {
             Way::InPlace(consumer) => consumer.release(),
-            // Relaxed: a hint for observers; the sender does not look.
+            // Relaxed: a hint for observers, and for who leaves last; the sender does not look.
             Way::Copies { follower, .. } => {
                 follower.mem().position(Side::Consumer).store(follower.position(), Ordering::Relaxed);
             }

@@ -111,7 +111,7 @@ impl Receiver {
     }
 
     fn received(&mut self, taken: Taken) -> Received<'_> {
-        self.lost += taken.lost;
+        self.lost = self.lost.saturating_add(taken.lost);
         Received { inlet: &mut self.inlet, end: &self.end, taken }
     }
 
@@ -123,7 +123,7 @@ impl Receiver {
             (NoRecord::Closed, _) => {
                 // Relaxed: the Acquire of *closed* orders it after the sender's last word.
                 let given = lend::number(self.end.segment(), Side::Sender).load(Ordering::Relaxed);
-                self.lost += self.inlet.ring_mut().lost_at_the_end(given);
+                self.lost = self.lost.saturating_add(self.inlet.ring_mut().lost_at_the_end(given));
                 TryRecvError::Closed
             }
             (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,

@@ -18,6 +18,10 @@ use crate::{
 
 type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;
 
+/// A message of more than this part of the ring may be all that the ring has, and when such a one is written, or the next one
+/// behind it, nothing may be left from which a successor would know the number: it is written down before and after.
+const LONG: usize = 4;
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
@@ -83,6 +87,10 @@ impl Sender {
     #[inline]
     pub fn send_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Fate, SendError> {
         self.outlet.ring_mut().discard();
+        let is_long = len > self.capacity() / LONG;
+        if is_long {
+            self.say();
+        }
         match self.outlet.try_loan(len.saturating_add(NUMBER)) {
             Ok(()) => {
                 let (number, bytes) = self.outlet.ring_mut().payload_mut().split_at_mut(NUMBER);
@@ -90,6 +98,9 @@ impl Sender {
                 fill(bytes);
                 self.outlet.send(0);
                 self.number = self.number.wrapping_add(1);
+                if is_long {
+                    self.say();
+                }
                 Ok(Fate::Sent)
             }
             Err(NoLoan::Full) => {
@@ -169,12 +180,13 @@ impl fmt::Debug for Sender {
 /// ring, what the last sender wrote down when it lost one or left, what the receiver waits for.
 fn next_number(end: &End, lose: Lose) -> Result<u64, Corrupt> {
     let segment = end.segment();
-    // Relaxed: what proves that the last sender has stopped carries the edge; the receiver's only grows.
-    let said = [Side::Sender, Side::Receiver].map(|side| lend::number(segment, side).load(Ordering::Relaxed));
-    let mut next = if said[0].wrapping_sub(said[1]) <= u64::MAX / 2 { said[0] } else { said[1] };
     let start = if lose == Lose::Oldest { Start::Oldest } else { Start::Unread };
     // Nobody sends meanwhile: it meets every record once.
     let mut last = Follower::new(lend::ring(segment), start)?;
+    // Relaxed: what proves that the last sender has stopped carries the edge. The receiver's only grows, and is loaded after
+    // its position: what it has given back meanwhile is counted by one of them.
+    let said = [Side::Sender, Side::Receiver].map(|side| lend::number(segment, side).load(Ordering::Relaxed));
+    let mut next = if said[0].wrapping_sub(said[1]) <= u64::MAX / 2 { said[0] } else { said[1] };
     for _ in 0..segment.shape().capacity / 8 {
         let Look::Record(record) = last.look() else { break };
         let mut number = [0; NUMBER];
