@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use ringway::inspect::{self, State};
+use ringway::{
+    inspect::{self, State},
+    layout,
+};
 use serde::Serialize;
 
 /// A ring, for programs. Units are in the names.
@@ -42,7 +45,12 @@ impl Ring {
     pub(crate) fn new(name: String, status: inspect::Status) -> Self {
         Self {
             name,
-            kind: "spsc",
+            kind: match (status.kind, status.overwrites()) {
+                (layout::KIND_SLOTS, _) => "slots",
+                (layout::KIND_LOSSY, true) => "lossy, oldest",
+                (layout::KIND_LOSSY, false) => "lossy, newest",
+                _ => "spsc",
+            },
             layout_version: status.layout_version,
             never_sleeps: status.never_sleeps(),
             capacity_bytes: status.capacity,

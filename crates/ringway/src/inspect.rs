@@ -36,9 +36,15 @@ mod walk;
 
 use std::path::{Path, PathBuf};
 
-use ringway_ring::spsc::Start;
+use ringway_ring::{
+    slots::{self, Seen},
+    spsc::Start,
+};
+
 use ringway_segment::{LAYOUT_VERSION, Place, View};
 use ringway_wait::{has_left, primitive::Flag};
+
+use walk::Contents;
 
 use crate::{
     AttachError, Names, Offer, OpenError, Side,
@@ -54,9 +60,10 @@ pub struct Status {
     pub path: Option<PathBuf>,
     /// The version of the memory layout.
     pub layout_version: u32,
-    /// What the segment is for: 1, a single-producer, single-consumer byte ring.
+    /// What the segment is for: 1, a byte ring; 2, a ring of [`slots`](crate::spsc::slots); 3, a
+    /// [`lossy`](crate::spsc::lossy) ring.
     pub kind: u32,
-    /// What the ring was made with: bit 0, that no side ever sleeps.
+    /// What the ring was made with: bit 0, that no side ever sleeps; bit 1, that what is oldest is overwritten.
     pub flags: u32,
     /// Bytes of data the ring has.
     pub capacity: u64,
@@ -64,7 +71,8 @@ pub struct Status {
     pub size: u64,
     /// Bytes of memory that it takes at present.
     pub allocated: u64,
-    /// Bytes, 8 a record included, that were sent and not released by the receiver; it was right for a moment, if the ring
+    /// Bytes, 8 a record included, that were sent and not released by the receiver, or of a ring that is overwritten,
+    /// that can still be received; it was right for a moment, if the ring
     /// is being used. `None` if that cannot be told: what is in the ring contradicts itself, or memory of it was given
     /// back, or it was used so fast that the looking did not keep up.
     pub pending: Option<u64>,
@@ -86,6 +94,12 @@ impl Status {
     #[must_use]
     pub fn never_sleeps(&self) -> bool {
         self.flags & layout::FLAG_SLEEPLESS != 0
+    }
+
+    /// Whether the ring's sender never waits and overwrites what is oldest.
+    #[must_use]
+    pub fn overwrites(&self) -> bool {
+        self.kind == layout::KIND_LOSSY && self.flags & layout::FLAG_OVERWRITING != 0
     }
 }
 
@@ -219,34 +233,61 @@ pub fn offered(offer: &Offer) -> Result<Status, AttachError> {
     look(&offer.observe()?)
 }
 
-/// Where what can be read of a ring begins; refuses what is not a ring that can be looked at.
-pub(crate) fn admit(view: &View) -> Result<Start, AttachError> {
+/// What is in a ring, by its kind.
+enum Content {
+    /// Records, to be walked along.
+    Records(Start),
+    /// Messages of this size: the positions say all.
+    Slots(u64),
+}
+
+/// What is in this ring; refuses what is not a ring that can be looked at.
+fn admit(view: &View) -> Result<Content, AttachError> {
     let shape = view.shape();
-    let start = match shape.kind {
-        layout::KIND_SPSC => Start::Unread,
-        found => {
-            let (at, wanted) = (view.origin().clone(), layout::KIND_SPSC);
-            return Err(OpenError::Kind { at, found, wanted }.into());
-        }
+    let content = match shape.kind {
+        layout::KIND_LOSSY if shape.flags & layout::FLAG_OVERWRITING != 0 => Content::Records(Start::Oldest),
+        layout::KIND_SPSC | layout::KIND_LOSSY => Content::Records(Start::Unread),
+        layout::KIND_SLOTS => Content::Slots(shape.detail),
+        found => return Err(other(view, found)),
     };
     if shape.control_len != CONTROL_LEN as u64 {
         let path = view.path().map(Path::to_owned);
         return Err(AttachError::ControlArea { found: shape.control_len, path });
     }
-    Ok(start)
+    Ok(content)
+}
+
+/// Where a reader that takes no part begins; refuses what is not a ring of plain records.
+pub(crate) fn follow(view: &View) -> Result<Start, AttachError> {
+    match (admit(view)?, view.shape().kind) {
+        (Content::Records(start), layout::KIND_SPSC) => Ok(start),
+        (_, found) => Err(other(view, found)),
+    }
+}
+
+fn other(view: &View, found: u32) -> AttachError {
+    OpenError::Kind { at: view.origin().clone(), found, wanted: layout::KIND_SPSC }.into()
 }
 
 pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
-    let start = admit(view)?;
+    let content = admit(view)?;
     let shape = view.shape();
+    // The receiver first: what is released meanwhile is pending for a moment longer, and not released before it was sent.
     let receiver = end(view, Side::Receiver)?;
     let sender = end(view, Side::Sender)?;
     let allocated = view.allocated().map_err(OpenError::from)?;
-    // To look at memory that was given back would take it again.
-    let there = allocated >= view.size();
-    let contents = there.then(|| walk::contents(view, start)).flatten();
+    let contents = match content {
+        // To look at memory that was given back would take it again.
+        Content::Records(_) if allocated < view.size() => None,
+        Content::Records(start) => walk::contents(view, start),
+        Content::Slots(size) => slots(sender.position, receiver.position, size, shape.capacity),
+    };
     let (received, sent) = match contents {
-        Some(walk::Contents { begin, end, .. }) => (begin, end),
+        // The oldest message there is is not where the receiver is.
+        Some(Contents { end, .. }) if matches!(content, Content::Records(Start::Oldest)) => {
+            (receiver.position, end)
+        }
+        Some(Contents { begin, end, .. }) => (begin, end),
         None => (receiver.position, sender.position),
     };
     Ok(Status {
@@ -264,6 +305,14 @@ pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
         sender: End { position: sent, ..sender },
         receiver: End { position: received, ..receiver },
     })
+}
+
+/// What is in a ring of messages of one size.
+fn slots(producer: u64, consumer: u64, size: u64, capacity: u64) -> Option<Contents> {
+    let Seen { pending, closed } = slots::look(producer, consumer, size, capacity)?;
+    let stride = size.next_multiple_of(8);
+    let end = consumer.wrapping_add(pending * stride);
+    Some(Contents { begin: consumer, end, closed, messages: Some(pending), sent: Some(end / stride) })
 }
 
 fn end(view: &View, side: Side) -> Result<End, AttachError> {

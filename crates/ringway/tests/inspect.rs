@@ -15,7 +15,11 @@ use ringway::{
     AttachError, Names, Offer, OpenError, Side, Wait,
     inspect::{self, State, Status},
     layout::{self, CONTROL_LEN, FLAG_SLEEPLESS},
-    spsc::{Options, Receiver, Sender},
+    spsc::{
+        Options, Receiver, Sender, Tap,
+        lossy::{self, Lose},
+        slots,
+    },
 };
 
 const CAPACITY: usize = 1 << 16;
@@ -138,6 +142,41 @@ fn what_a_ring_was_made_with_is_seen() {
     assert_eq!(status.capacity, CAPACITY as u64);
     assert_eq!(status.size, layout::shape(CAPACITY, true).total().unwrap());
     assert_eq!(status.allocated, status.size);
+}
+
+#[test]
+fn rings_of_other_kinds_are_seen_too() {
+    let ring = Options::new().capacity(CAPACITY);
+    let offer = slots::Options::new().capacity(CAPACITY / 24).offer::<[u8; 24]>().unwrap();
+    let mut tx = slots::Sender::<[u8; 24]>::attach(&offer).unwrap();
+    let mut rx = slots::Receiver::<[u8; 24]>::attach(&offer).unwrap();
+    for n in 0..3u8 {
+        tx.send(&[n; 24]).unwrap();
+    }
+    drop(rx.recv().unwrap());
+    drop(tx);
+    let status = look(&offer);
+    assert_eq!((status.pending, status.pending_messages, status.sent), (Some(48), Some(2), Some(3)));
+    assert_eq!((status.sender.position, status.receiver.position, status.closed), (72, 24, true));
+
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let options = lossy::Options::new(ring.clone(), lose);
+        let offer = options.offer().unwrap();
+        let mut tx = options.sender_of(&offer).unwrap();
+        let sent = if lose == Lose::Newest { 10 } else { 10_000 };
+        for _ in 0..sent {
+            tx.send(&[7; 100]).unwrap();
+        }
+        let status = look(&offer);
+        assert_eq!((status.overwrites(), status.sent), (lose == Lose::Oldest, Some(sent)));
+        assert_eq!(status.pending, status.pending_messages.map(|messages| messages * 120));
+        let most = CAPACITY as u64;
+        match lose {
+            Lose::Newest => assert_eq!(status.pending_messages, Some(10)),
+            _ => assert!(status.pending > Some(most / 2) && status.pending <= Some(most), "{status:?}"),
+        }
+        assert!(Tap::of(&offer).is_err(), "its messages have numbers");
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ const WALKS: u32 = 8;
 /// What is in a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contents {
-    /// Where what is pending begins: where the receiver is.
+    /// Where what is pending begins: where the receiver is, or the oldest record of a ring that is overwritten.
     pub(super) begin: u64,
     /// Where it ends: where the sender is.
     pub(super) end: u64,

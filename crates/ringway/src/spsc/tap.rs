@@ -25,7 +25,8 @@ const LEAST: Duration = Duration::from_micros(10);
 /// The longest nap.
 const MOST: Duration = Duration::from_millis(1);
 
-/// Follows a ring without taking part: it sees every message, and neither end notices.
+/// Follows a byte ring (not one of [`slots`](super::slots), nor a [`lossy`](super::lossy) one) without taking part: it sees
+/// every message, and neither end notices.
 ///
 /// It maps the ring for reading only, holds no end, and nobody waits for it; any number of taps may follow a ring, and one
 /// who may read a ring's file needs no more. It begins at the oldest message that the receiver has not given back.
@@ -142,7 +143,7 @@ impl Tap {
     }
 
     fn new(view: View) -> Result<Self, AttachError> {
-        let start = inspect::admit(&view)?;
+        let start = inspect::follow(&view)?;
         let follower = Follower::new(lend::observed(&view), start)
             .map_err(|corrupt| AttachError::Corrupt { corrupt, path: view.path().map(Path::to_owned) })?;
         Ok(Self { follower, buffer: Vec::new(), view })
