@@ -1,11 +1,14 @@
 //! Production memory: the one room of this crate with unsafe code.
 //!
-//! Two rules keep it sound.
+//! Three rules keep it sound.
 //! 1. Shared words are only ever touched as [`Word`]s (atomics of their full size).
 //! 2. Payload becomes a slice only while the protocol says that one side alone owns those bytes: the producer
 //!    between `loan` and `send`, the consumer between `advance` and `release`. That the *other process* keeps
 //!    to the protocol is what trust level *shared* means; that the position and length of every slice stay
 //!    inside the memory is checked here and now, whatever the other process writes.
+//! 3. A [`Follower`] copies words that the producer may be writing at that moment, and throws the copy away if it was.
+//!    Between processes that is the hardware's business. Between two threads of one process the language has no word for
+//!    it (the producer's stores are plain): it is left to the machine there, as with every seqlock over plain memory.
 #![allow(unsafe_code)]
 
 use core::{fmt, ptr::NonNull, slice};
@@ -61,6 +64,8 @@ impl Lent {
     ///   do without the likeness);
     /// - all of it may be read, and, unless the holder of the result stores nothing there, written; a [`Follower`] by itself
     ///   stores nothing;
+    /// - nobody stores anything through what `mem()` of a Producer, Consumer or Follower gives, but for a consumer's own
+    ///   position;
     /// - nobody in this process makes references into it other than through this crate;
     /// - at most one [`Producer`] and one [`Consumer`], in all processes, use it at a time, and what they meet
     ///   was written by this crate, or, if not, is not rewritten while a slice of it is alive.

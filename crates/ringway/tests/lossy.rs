@@ -304,3 +304,44 @@ fn no_name_is_left_behind_if_all_that_was_not_received_was_overwritten() {
     drop(rx);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_new_receiver_gets_what_is_new_at_once_though_its_predecessor_had_much_of_the_ring() {
+    let offer = Options::new(spsc::Options::new().capacity(4096), Lose::Oldest).offer().unwrap();
+    let options = Options::new(spsc::Options::new(), Lose::Oldest);
+    let mut tx = options.sender_of(&offer).unwrap();
+    let mut rx = options.receiver_of(&offer).unwrap();
+    for n in 0..150 {
+        send(&mut tx, n);
+    }
+    while rx.try_recv().is_ok() {}
+    drop(rx);
+    let mut rx = options.receiver_of(&offer).unwrap();
+    send(&mut tx, 150);
+    assert_eq!(number(&rx.try_recv().unwrap()), 150);
+}
+
+#[test]
+fn messages_whose_guards_were_forgotten_are_not_expected_again_by_a_successor_of_the_sender() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rx = options(dir.path(), Lose::Newest).receiver("x").unwrap();
+    let mut command = Peer::command("child_that_aborts_after_three");
+    command.env("RINGWAY_TEST_DIR", dir.path());
+    assert!(!command.status().unwrap().success(), "it aborts");
+    (0..3).for_each(|_| std::mem::forget(rx.try_recv().unwrap()));
+    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+    let mut tx = options(dir.path(), Lose::Newest).sender("x").unwrap();
+    tx.send(b"successor").unwrap();
+    let message = rx.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((&message[..], message.lost()), (&b"successor"[..], 0));
+}
+
+#[test]
+#[ignore = "run as a child process"]
+fn child_that_aborts_after_three() {
+    let mut tx = options(told("RINGWAY_TEST_DIR"), Lose::Newest).sender("x").unwrap();
+    for n in 0..3 {
+        send(&mut tx, n);
+    }
+    std::process::abort();
+}

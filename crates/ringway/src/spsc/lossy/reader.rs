@@ -13,10 +13,6 @@ use crate::{
     spsc::end::End,
 };
 
-/// Messages that are passed over in one call, because the sender was faster or a predecessor has had them, before the
-/// caller gets a chance to look at the clock.
-const PATIENCE: u32 = 64;
-
 /// Reads messages and their numbers.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -51,7 +47,33 @@ impl Reader {
             }
         };
         let way = way.map_err(|corrupt| end.corrupt(corrupt))?;
-        Ok(Self { way, expected, poison: None })
+        let mut reader = Self { way, expected, poison: None };
+        reader.pass_over_what_was_had().map_err(|corrupt| end.corrupt(corrupt))?;
+        Ok(reader)
+    }
+
+    /// A ring that is overwritten is taken up at its oldest message, which a predecessor may have had.
+    fn pass_over_what_was_had(&mut self) -> Result<(), Corrupt> {
+        let Way::Copies { follower, .. } = &mut self.way else { return Ok(()) };
+        for _ in 0..follower.mem().capacity() / 8 {
+            let record = match follower.look() {
+                Look::Record(record) => record,
+                Look::Behind => {
+                    follower.catch_up()?;
+                    continue;
+                }
+                _ => break,
+            };
+            let mut number = [0; NUMBER];
+            follower.copy(record, &mut number);
+            if u64::from_ne_bytes(number).wrapping_sub(self.expected) <= u64::MAX / 2 {
+                break;
+            }
+            if !follower.accept(record) {
+                follower.catch_up()?;
+            }
+        }
+        Ok(())
     }
 
     /// What poisoned this end, if anything did.
@@ -65,6 +87,14 @@ impl Reader {
     /// The number that the next message has if none is lost.
     pub(super) fn expected(&self) -> u64 {
         self.expected
+    }
+
+    /// Whether the sender has closed behind what was taken, and no successor has come.
+    pub(super) fn is_closed(&mut self) -> bool {
+        match &mut self.way {
+            Way::InPlace(consumer) => consumer.is_closed(),
+            Way::Copies { follower, .. } => follower.look() == Look::Closed,
+        }
     }
 
     /// Counts what was lost behind the last message, of which the sender has said how many numbers it has given.
@@ -105,7 +135,10 @@ impl Receives for Reader {
         if self.poison.is_some() {
             return Err(NoRecord::Corrupt);
         }
-        for _ in 0..PATIENCE {
+        // What the sender overwrites while it is copied is copied in vain. After a ring full of that the caller gets a chance
+        // to look at the clock.
+        let mut patience = self.capacity();
+        while patience > 0 {
             let (record, number) = match &mut self.way {
                 Way::InPlace(consumer) => {
                     let record = Receives::advance(consumer)?;
@@ -117,6 +150,7 @@ impl Receives for Reader {
                         follower.copy(record, copy);
                         if !follower.accept(record) {
                             follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                            patience = patience.saturating_sub(u64::from(record.len()) + 64);
                             self.release();
                             continue;
                         }
@@ -124,6 +158,7 @@ impl Receives for Reader {
                     }
                     Look::Behind => {
                         follower.catch_up().map_err(|_| NoRecord::Corrupt)?;
+                        patience = patience.saturating_sub(64);
                         // If nothing comes any more, whoever leaves last must see that all was had or missed.
                         self.release();
                         continue;
@@ -140,6 +175,7 @@ impl Receives for Reader {
             if let Some(taken) = self.take(record, number) {
                 return Ok(taken);
             }
+            patience = patience.saturating_sub(u64::from(record.len()) + 64);
             self.release();
         }
         Err(NoRecord::Empty)

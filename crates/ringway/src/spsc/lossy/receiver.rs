@@ -56,6 +56,7 @@ impl Receiver {
     /// # Ok::<(), ringway::Error>(())
     /// ```
     pub fn recv(&mut self) -> Result<Received<'_>, RecvError> {
+        self.say();
         match self.inlet.take(|| None) {
             Ok(taken) => Ok(self.received(taken)),
             Err(why) => Err(match self.error(why) {
@@ -72,6 +73,7 @@ impl Receiver {
     ///
     /// [`TryRecvError`]
     pub fn try_recv(&mut self) -> Result<Received<'_>, TryRecvError> {
+        self.say();
         match self.inlet.try_take() {
             Ok(taken) => Ok(self.received(taken)),
             Err(why) => Err(self.error(why)),
@@ -100,6 +102,7 @@ impl Receiver {
         &mut self,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Received<'_>, RecvTimeoutError> {
+        self.say();
         match self.inlet.take(deadline) {
             Ok(taken) => Ok(self.received(taken)),
             Err(why) => Err(match self.error(why) {
@@ -108,6 +111,12 @@ impl Receiver {
                 TryRecvError::Corrupt(corrupt) => RecvTimeoutError::Corrupt(corrupt),
             }),
         }
+    }
+
+    /// Writes down which number is expected. Before anything is released: a message that is given back is never expected
+    /// again, also if its guard was forgotten.
+    fn say(&self) {
+        say(&self.end, self.inlet.ring().expected());
     }
 
     fn received(&mut self, taken: Taken) -> Received<'_> {
@@ -121,8 +130,12 @@ impl Receiver {
         match (why, self.inlet.ring().corruption()) {
             (NoRecord::Corrupt, Some(corrupt)) => TryRecvError::Corrupt(corrupt),
             (NoRecord::Closed, _) => {
-                // Relaxed: the Acquire of *closed* orders it after the sender's last word.
-                let given = lend::number(self.end.segment(), Side::Sender).load(Ordering::Relaxed);
+                // Acquire: pairs with the Release in `Sender::say`. If it is a successor's word, the look that follows sees that
+                // the ring is open again; then what was lost shows in front of the next message.
+                let given = lend::number(self.end.segment(), Side::Sender).load(Ordering::Acquire);
+                if !self.inlet.ring_mut().is_closed() {
+                    return TryRecvError::Closed;
+                }
                 self.lost = self.lost.saturating_add(self.inlet.ring_mut().lost_at_the_end(given));
                 TryRecvError::Closed
             }
@@ -165,6 +178,11 @@ impl fmt::Debug for Receiver {
     }
 }
 
+fn say(end: &End, expected: u64) {
+    // Relaxed: for a successor of either end, whose proof that its predecessor has stopped carries the edge.
+    lend::number(end.segment(), Side::Receiver).store(expected, Ordering::Relaxed);
+}
+
 /// A message, in the ring or copied out of it, and how many were lost in front of it.
 #[must_use = "a message that is dropped is gone"]
 pub struct Received<'a> {
@@ -192,10 +210,7 @@ impl Deref for Received<'_> {
 
 impl Drop for Received<'_> {
     fn drop(&mut self) {
-        // Before the release: a message that is given back is never expected again. Relaxed: for a successor, whose proof
-        // that this end has stopped carries the edge.
-        let expected = self.inlet.ring().expected();
-        lend::number(self.end.segment(), Side::Receiver).store(expected, Ordering::Relaxed);
+        say(self.end, self.inlet.ring().expected());
         self.inlet.release();
     }
 }

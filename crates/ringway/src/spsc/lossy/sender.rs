@@ -119,8 +119,9 @@ impl Sender {
 
     /// Writes down how many numbers were given.
     fn say(&self) {
-        // Relaxed: the receiver reads it after *closed*, whose Release comes later, or as a hint.
-        lend::number(self.end.segment(), Side::Sender).store(self.number, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `Receiver::error`: who reads it does not take the ring for closed that a
+        // successor has opened.
+        lend::number(self.end.segment(), Side::Sender).store(self.number, Ordering::Release);
     }
 
     /// Messages that were lost here for lack of room. Those that are overwritten the receiver counts.
