@@ -81,6 +81,9 @@ pub struct Bell<W> {
     left_before: u32,
     place: Place,
     spinner: Spinner,
+    /// How often this side slept, and rang.
+    slept: u64,
+    rings: u64,
 }
 
 /// How long a side sleeps at first whose peer rings without the fence.
@@ -99,7 +102,16 @@ impl<W: Words> Bell<W> {
         let left_before = if peer & RETIRED != 0 { peer } else { 0 };
         // Relaxed: a hint. Not known: it has not waited yet, and may be moved about until it does.
         words.processor(Whose::Mine).store(0, Ordering::Relaxed);
-        Self { words, awake, rung: 0, left_before, place: Place(0), spinner: Spinner::new(wait) }
+        Self {
+            words,
+            awake,
+            rung: 0,
+            left_before,
+            place: Place(0),
+            spinner: Spinner::new(wait),
+            slept: 0,
+            rings: 0,
+        }
     }
 
     /// Whether this side's waits can end in sleep.
@@ -135,6 +147,7 @@ impl<W: Words> Bell<W> {
             return;
         }
         self.rung = asleep;
+        self.rings += 1;
         self.place.say(&self.words);
         let bell = self.words.bell(Whose::Mine);
         // Relaxed load: the own word. Release: pairs with the Acquire of S1.
@@ -198,6 +211,7 @@ impl<W: Words> Bell<W> {
         mut look: impl FnMut(Peer<'_, W>) -> Option<R>,
     ) -> Option<R> {
         loop {
+            self.slept += 1;
             self.place.say(&self.words);
             // Acquire: pairs with the Release in `ring` (S1): a bell that was rung before comes with its news.
             let bell = self.words.bell(Whose::Peers).load(Ordering::Acquire);
@@ -224,6 +238,18 @@ impl<W: Words> Bell<W> {
                 return found;
             }
         }
+    }
+
+    /// How often this side went to sleep.
+    #[must_use]
+    pub fn slept(&self) -> u64 {
+        self.slept
+    }
+
+    /// How often this side woke the other.
+    #[must_use]
+    pub fn rings(&self) -> u64 {
+        self.rings
     }
 
     /// The other side.

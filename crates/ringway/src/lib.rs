@@ -15,6 +15,8 @@ pub mod layout;
 mod lend;
 #[cfg(not(ringway_loom))]
 pub mod spsc;
+#[cfg(not(ringway_loom))]
+mod stats;
 
 #[cfg(not(ringway_loom))]
 pub use error::{
@@ -29,6 +31,8 @@ pub use ringway_segment::{
     Pages, Place, Shortage, View,
 };
 pub use ringway_wait::Wait;
+#[cfg(not(ringway_loom))]
+pub use stats::Stats;
 
 /// The programs in the documentation compile.
 #[cfg(doctest)]

@@ -235,6 +235,8 @@ pub struct Outlet<P, W> {
     bell: Bell<W>,
     /// Whether the receiver may sleep.
     fences: bool,
+    /// How often it had to wait for room.
+    waits: u64,
 }
 
 impl<P: Sends, W: Words> Outlet<P, W> {
@@ -243,7 +245,7 @@ impl<P: Sends, W: Words> Outlet<P, W> {
         let mut bell = Bell::attach(words, wait);
         // A predecessor may have died between a publication and its look for a sleeper.
         bell.notify();
-        Self { ring, bell, fences: sleepers }
+        Self { ring, bell, fences: sleepers, waits: 0 }
     }
 
     /// Loans room, if there is some now.
@@ -276,6 +278,7 @@ impl<P: Sends, W: Words> Outlet<P, W> {
     #[cold]
     #[inline(never)]
     fn wait_for_room(&mut self, ask: P::Ask, deadline: Option<Instant>) -> Result<(), NoLoan> {
+        self.waits += 1;
         let Self { ring, bell, .. } = self;
         // A batch that was forgotten half way would keep for ever what it takes.
         ring.discard();
@@ -315,6 +318,11 @@ impl<P: Sends, W: Words> Outlet<P, W> {
         let closed = self.ring.close();
         self.bell.retire();
         closed
+    }
+
+    /// How often it had to wait for room, and its bell.
+    pub fn counts(&self) -> (u64, &Bell<W>) {
+        (self.waits, &self.bell)
     }
 
     /// Whether the receiver has left in good order since this end came, and no successor has come.
@@ -368,10 +376,12 @@ pub struct Inlet<C, W> {
     sleepers: bool,
     /// Position up to which a fenced look for a sleeping sender has been made.
     fenced: u64,
-    /// Records taken, put back or not, and how many of them when the ring was last found empty.
+    /// Records taken and not put back, and how many of them when the ring was last found empty.
     taken: u64,
     caught_up: u64,
     lag: Lag,
+    /// How often it had to wait for something.
+    waits: u64,
 }
 
 impl<C: Receives, W: Words> Inlet<C, W> {
@@ -381,7 +391,7 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         let mut bell = Bell::attach(words, wait);
         // A predecessor may have died between a release and its look for a sleeper.
         bell.notify();
-        Self { ring, bell, sleepers, fenced, taken: 0, caught_up: 0, lag: Lag::default() }
+        Self { ring, bell, sleepers, fenced, taken: 0, caught_up: 0, lag: Lag::default(), waits: 0 }
     }
 
     /// Takes the next record, if there is one now.
@@ -411,7 +421,7 @@ impl<C: Receives, W: Words> Inlet<C, W> {
             Err(NoRecord::Empty) => {}
             done => return done,
         }
-        self.lag.fall_back(self.taken - self.caught_up);
+        self.lag.fall_back(self.taken.saturating_sub(self.caught_up));
         self.caught_up = self.taken;
         match self.try_take() {
             Err(NoRecord::Empty) => {}
@@ -431,6 +441,7 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     /// Waits until the ring is not empty: a record, or *closed*, or worse. `false` if the deadline passed.
     #[inline(never)]
     fn wait_for_something(&mut self, deadline: Option<Instant>) -> bool {
+        self.waits += 1;
         let Self { ring, bell, .. } = self;
         bell.wait(deadline, |_| (!ring.is_empty()).then_some(())).is_some()
     }
@@ -458,6 +469,18 @@ impl<C: Receives, W: Words> Inlet<C, W> {
             self.fenced = position;
             self.bell.notify();
         }
+    }
+
+    /// Counts records that were taken through [`ring`](Self::ring), in place of the one that was taken here before and put
+    /// back.
+    #[inline]
+    pub fn count_instead(&mut self, taken: u64) {
+        self.taken = self.taken.wrapping_add(taken).wrapping_sub(1);
+    }
+
+    /// Records taken, how often it had to wait for one, and its bell.
+    pub fn counts(&self) -> (u64, u64, &Bell<W>) {
+        (self.taken, self.waits, &self.bell)
     }
 
     /// Tells the sender that nobody receives any more.

@@ -10,7 +10,7 @@ use std::{
 
 use ringway::{
     AttachError, CreateError, Error, Names, Offer, OpenError, RecvError, RecvTimeoutError, SendError,
-    SendTimeoutError, Side, TooLong, TryRecvError, TrySendError, Wait, layout,
+    SendTimeoutError, Side, Stats, TooLong, TryRecvError, TrySendError, Wait, layout,
     spsc::{Options, Receiver, Sender},
 };
 use support::{PATIENCE, Peer, told};
@@ -527,4 +527,37 @@ fn errors_say_what_and_what_to_do() {
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(format!("{error:?}"), error.to_string());
     }
+}
+
+#[test]
+fn stats_count_what_an_end_has_done_since_it_was_taken() {
+    let offer = Options::new().capacity(4096).wait(Wait::Park { spin: Duration::ZERO }).offer().unwrap();
+    let (mut tx, mut rx) = (Sender::attach(&offer).unwrap(), Receiver::attach(&offer).unwrap());
+    tx.send(b"12345").unwrap();
+    let mut batch = tx.batch();
+    (0..3).for_each(|_| batch.push(&[0; 8]).unwrap());
+    batch.send();
+    assert_eq!((tx.stats().messages, tx.stats().bytes), (4, 16 + 3 * 16));
+    rx.recv().unwrap().put_back();
+    assert_eq!((rx.stats().messages, rx.stats().bytes), (0, 0));
+    assert_eq!(rx.recv_batch(3).unwrap().iter().count(), 3);
+    let mut batch = rx.recv_batch(9).unwrap();
+    assert_eq!(batch.iter().count(), 1);
+    batch.put_back();
+    batch = rx.recv_batch(9).unwrap();
+    assert_eq!(batch.iter().count(), 1);
+    drop(batch);
+    assert_eq!((rx.stats().messages, rx.stats().bytes), (4, 16 + 3 * 16));
+    assert_eq!(rx.stats().waits, 0);
+
+    let nothing = rx.recv_timeout(Duration::from_millis(1));
+    assert_eq!(nothing.unwrap_err(), RecvTimeoutError::Timeout);
+    assert_eq!(rx.stats().waits, 1);
+    while tx.try_send(&[0; 56]).is_ok() {}
+    tx.send_timeout(&[0; 56], Duration::from_millis(1)).unwrap_err();
+    assert_eq!(tx.stats().waits, 1);
+    assert!(tx.stats().sleeps > 0);
+
+    drop(tx);
+    assert_eq!(Sender::attach(&offer).unwrap().stats(), Stats::default());
 }

@@ -14,7 +14,7 @@ use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
 use crate::{
-    AttachError, Corrupt, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    AttachError, Corrupt, Pages, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
 };
 
@@ -27,6 +27,8 @@ type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;
 pub struct Receiver {
     // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
     inlet: CachePadded<Rx>,
+    /// Bytes received when this end was taken.
+    since: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
 }
@@ -45,7 +47,8 @@ impl Receiver {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
         let ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
-        Ok(Self { inlet: CachePadded::new(inlet), end })
+        let since = inlet.ring().position();
+        Ok(Self { inlet: CachePadded::new(inlet), since, end })
     }
 
     /// The next message, waiting until there is one.
@@ -201,7 +204,7 @@ impl Receiver {
     fn batch(&mut self, first: Record, max: usize) -> ReceivedBatch<'_> {
         // Iterating takes it again; what nobody iterates over is not received.
         self.inlet.ring().put_back(first);
-        ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max) }
+        ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), had: Cell::new(0) }
     }
 
     #[cold]
@@ -236,6 +239,25 @@ impl Receiver {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inlet.ring().is_empty() || self.inlet.ring().is_closed()
+    }
+
+    /// What this end has done since it was taken.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (messages, waits, bell) = self.inlet.counts();
+        Stats {
+            messages,
+            bytes: self.inlet.ring().position().wrapping_sub(self.since),
+            waits,
+            sleeps: bell.slept(),
+            wakes: bell.rings(),
+        }
+    }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
     }
 
     /// The file that is the ring's name, if it has one.
@@ -296,6 +318,7 @@ impl Received<'_> {
     #[inline]
     pub fn put_back(self) {
         self.inlet.ring().put_back(self.record);
+        self.inlet.count_instead(0);
     }
 }
 
@@ -332,6 +355,8 @@ pub struct ReceivedBatch<'a> {
     inlet: &'a mut Rx,
     first: Record,
     left: Cell<usize>,
+    /// Messages that were iterated over.
+    had: Cell<u64>,
 }
 
 impl ReceivedBatch<'_> {
@@ -345,7 +370,10 @@ impl ReceivedBatch<'_> {
             self.left.set(self.left.get().checked_sub(1)?);
             let ring = self.inlet.ring();
             match ring.advance() {
-                Next::Record(record) => Some(Message { bytes: ring.payload(record), kind: record.kind() }),
+                Next::Record(record) => {
+                    self.had.set(self.had.get() + 1);
+                    Some(Message { bytes: ring.payload(record), kind: record.kind() })
+                }
                 _ => None,
             }
         })
@@ -355,12 +383,14 @@ impl ReceivedBatch<'_> {
     #[inline]
     pub fn put_back(self) {
         self.inlet.ring().put_back(self.first);
+        self.had.set(0);
     }
 }
 
 impl Drop for ReceivedBatch<'_> {
     #[inline]
     fn drop(&mut self) {
+        self.inlet.count_instead(self.had.get());
         self.inlet.release();
     }
 }

@@ -16,7 +16,7 @@ use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
 use crate::{
-    AttachError, Error, SendError, SendTimeoutError, Side, TooLong, TrySendError, lend,
+    AttachError, Error, Pages, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, lend,
     protocol::{NoLoan, Outlet},
 };
 
@@ -28,6 +28,8 @@ type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;
 pub struct Sender {
     // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
     outlet: CachePadded<Tx>,
+    /// Messages sent and bytes used when this end was taken.
+    since: (u64, u64),
     // Dropped last: `outlet` uses its memory.
     end: End,
 }
@@ -46,7 +48,8 @@ impl Sender {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
         let ring = Producer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
         let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
-        Ok(Self { outlet: CachePadded::new(outlet), end })
+        let since = (outlet.ring().sent(), outlet.ring().position());
+        Ok(Self { outlet: CachePadded::new(outlet), since, end })
     }
 
     /// Loans room for a message of `len` bytes, waiting until there is some.
@@ -274,6 +277,26 @@ impl Sender {
         self.outlet.ring().pending() as usize
     }
 
+    /// What this end has done since it was taken.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let ring = self.outlet.ring();
+        let (waits, bell) = self.outlet.counts();
+        Stats {
+            messages: ring.sent().wrapping_sub(self.since.0),
+            bytes: ring.position().wrapping_sub(self.since.1),
+            waits,
+            sleeps: bell.slept(),
+            wakes: bell.rings(),
+        }
+    }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
+    }
+
     /// The file that is the ring's name, if it has one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -305,7 +328,7 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        let Self { outlet, end } = self;
+        let Self { outlet, end, .. } = self;
         if end.segment().is_ours() {
             // A poisoned end leaves the ring alone; `close` says so to those who ask.
             let _ = outlet.close();
