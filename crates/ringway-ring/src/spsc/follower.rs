@@ -131,13 +131,13 @@ impl<M: Mem> Follower<M> {
         fence(Ordering::Acquire);
         let found = self.beginning().inspect_err(|corrupt| self.poison = Some(*corrupt))?;
         let missed = found.wrapping_sub(self.next);
-        // Nothing missed: a claim that leaves nothing of what it was made for.
-        if missed == 0 || missed > u64::MAX / 2 {
+        if missed > u64::MAX / 2 {
             let at = if self.start == Start::Unread { At::ConsumerPosition } else { At::Oldest };
             let corrupt = Corrupt { at, found };
             self.poison = Some(corrupt);
             return Err(corrupt);
         }
+        // Nothing missed, and behind all the same: a claim that leaves nothing of what it was made for.
         if missed == 0 && claim.wrapping_sub(self.next) > self.mem.capacity() {
             let corrupt = Corrupt { at: At::Claim, found: claim };
             self.poison = Some(corrupt);
