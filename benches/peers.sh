@@ -26,4 +26,4 @@ if [ -n "$missing" ]; then
 fi
 
 cargo build --release --locked
-exec target/release/ringway-peers "$@"
+exec "${CARGO_TARGET_DIR:-target}/release/ringway-peers" "$@"
