@@ -132,6 +132,41 @@ fn a_batch_is_seen_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_batch_that_is_appended_to_is_seen_whole_or_not_at_all() {
+    model("appended", || {
+        let table = Table::new(128);
+        let mut tx = producer(&table);
+        let rx = consumer(&table);
+        let sender = thread::spawn(move || {
+            let append = |tx: &mut Producer<Table>, n: u64| {
+                tx.append(8, n as u16, |table, granule, _| table.fill(granule, n))
+            };
+            // From now on it knows that all of the ring is free.
+            assert_eq!(tx.loan(104), Ok(()));
+            tx.abort();
+            send(&mut tx, 1);
+            assert!(!append(&mut tx, 77), "nothing is staged");
+            assert!(fill(&mut tx, 2));
+            tx.stage(2);
+            assert!(fill(&mut tx, 77));
+            assert!(!append(&mut tx, 78), "there is a loan");
+            tx.abort();
+            assert_eq!(tx.stage_with(8, 3, |table, granule, _| table.fill(granule, 3)), Ok(()));
+            assert!(append(&mut tx, 4));
+            assert!(!tx.append(56, 79, |_, _, _| ()), "there is no room for an end");
+            assert_eq!((tx.staged(), tx.sent()), (3, 1));
+            tx.publish();
+        });
+        if take(&rx).is_some()
+            && let Some(second) = take(&rx)
+        {
+            assert_eq!((second, take(&rx), take(&rx), take(&rx)), (2, Some(3), Some(4), None));
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
 fn behind_a_batch_there_is_nothing_whatever_was_there_before() {
     model("batch over old records", || {
         let table = Table::new(THREE);
@@ -162,13 +197,14 @@ fn messages_put_are_whole_and_in_order() {
         let mut rx = consumer(&table);
         let sender = thread::spawn(move || {
             for n in 1..=2 {
-                while tx.put(8, n as u16, |table, granule| table.fill(granule, n)).is_err() {
+                while tx.put(8, n as u16, |table, granule, _| table.fill(granule, n)).is_err() {
                     thread::yield_now();
                 }
             }
         });
         (1..=2).for_each(|n| assert_eq!(receive(&mut rx), n));
         sender.join().unwrap();
+        assert_eq!(rx.advance(), Next::Empty);
     });
 }
 
@@ -181,13 +217,14 @@ fn long_records_are_reached_ahead_for_as_far_as_there_is_room() {
         let mut rx = consumer(&table);
         let sender = thread::spawn(move || {
             for n in 1..=2 {
-                while tx.put(72, n as u16, |table, granule| table.fill(granule, n)).is_err() {
+                while tx.put(72, n as u16, |table, granule, _| table.fill(granule, n)).is_err() {
                     thread::yield_now();
                 }
             }
         });
         (1..=2).for_each(|n| assert_eq!(receive(&mut rx), n));
         sender.join().unwrap();
+        assert_eq!(rx.advance(), Next::Empty);
     });
 }
 

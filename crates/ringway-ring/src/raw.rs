@@ -13,14 +13,16 @@
 
 use core::{fmt, ptr::NonNull, slice};
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
-
 use crate::{
     Mem, Progress, Side,
-    primitive::{Ordering, Word, compiler_fence},
-    slots::{self, Slot},
-    spsc::{Consumer, Follower, LoanError, Producer, Record},
+    primitive::{Ordering, Word},
+    spsc::{Consumer, Follower, LoanError, Next, Producer, Record, Stores},
 };
+
+mod copy;
+mod slots;
+
+pub use slots::Value;
 
 /// Where the control words of a ring lie.
 #[derive(Debug, Clone, Copy)]
@@ -75,11 +77,27 @@ impl Lent {
         Self { data, mask: capacity as u64 - 1, controls }
     }
 
+    /// Address of a granule; its first byte and the `capacity` bytes that follow are inside `data`.
+    #[inline(always)]
+    fn granule(&self, granule: u64) -> NonNull<u8> {
+        self.at(granule.wrapping_mul(8))
+    }
+
     /// Address of the byte at a position; that byte and the `capacity` bytes that follow are inside `data`.
     #[inline(always)]
     fn at(&self, position: u64) -> NonNull<u8> {
         // SAFETY: position & mask < capacity, and `data` is valid for 2 * capacity bytes.
         unsafe { self.data.add((position & self.mask) as usize) }
+    }
+
+    /// Where the payload begins whose header is at this granule. Of the `capacity` bytes from the header on, all are
+    /// inside `data`.
+    ///
+    /// Found by way of the header: whoever stores that, too, has its address already.
+    #[inline(always)]
+    fn behind(&self, header: u64) -> NonNull<u8> {
+        // SAFETY: 8 is no more than `capacity`, and `granule` gives an address with so many bytes behind it.
+        unsafe { self.granule(header).add(8) }
     }
 }
 
@@ -88,37 +106,17 @@ impl Lent {
     ///
     /// # Safety
     ///
-    /// From `granule` on, `payload.len()` bytes are free, no more than the ring has, and nobody else reads or writes them
-    /// before they are handed over.
+    /// From `granule` on, `payload.len()` bytes are free, with 8 no more than the ring has, and nobody else reads or writes
+    /// them before they are handed over.
     #[inline(always)]
-    unsafe fn write(&self, granule: u64, payload: &[u8]) {
-        let place = self.at(granule.wrapping_mul(8));
-        if payload.len() < LONG {
-            // SAFETY: see `copy`; this is all of it.
-            return unsafe { copy(place, payload) };
-        }
-        for (n, part) in payload.chunks(PART).enumerate() {
-            for line in (0..part.len()).step_by(Self::LINE as usize) {
-                // Relaxed: the line is written over at once; this has its transfer begin together with the others'.
-                self.data(granule + (n * PART + line) as u64 / 8).store(0, Ordering::Relaxed);
-            }
-            // The copy may go over these stores through the second image, where the compiler does not see that it does.
-            compiler_fence();
-            // SAFETY: see `copy`; this part of the payload lies as far from the beginning of the place as from its own.
-            unsafe { copy(place.add(n * PART), part) };
-        }
+    unsafe fn write(&self, granule: u64, payload: &[u8], stores: Stores) {
+        // SAFETY:
+        // - The place is aligned to 8, as `data` is and granules are 8 bytes. It lies inside the doubled data with all of the
+        //   payload (`behind`), and its bytes are initialised: they come from a file. Nobody else uses them (contract).
+        // - It does not overlap `payload`: nobody in this process has a reference into free bytes of a ring (contract of
+        //   `Lent::new`, and a Producer is borrowed mutably).
+        unsafe { copy::into(self.behind(granule.wrapping_sub(1)), payload, stores) };
     }
-}
-
-/// # Safety
-///
-/// `part` belongs at `place`, for a place and a payload as in [`Lent::write`]: the place lies inside the doubled data, since
-/// whatever begins in its first half has `capacity` bytes behind it.
-#[inline(always)]
-unsafe fn copy(place: NonNull<u8>, part: &[u8]) {
-    // SAFETY: the place is valid for writes, and nobody else touches it (contract). It does not overlap `part`: nobody in this
-    // process has a reference into free bytes of a ring (contract of `Lent::new`, and a Producer is borrowed mutably).
-    unsafe { place.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len()) };
 }
 
 impl fmt::Debug for Lent {
@@ -135,11 +133,11 @@ impl Mem for Lent {
 
     #[inline(always)]
     fn data(&self, granule: u64) -> &Word {
-        // SAFETY: `at` gives an address inside `data`; it is aligned, as `data` is and granules are 8 bytes;
+        // SAFETY: `granule` gives an address inside `data`; it is aligned, as `data` is and granules are 8 bytes;
         // `Word` is a transparent atomic u64 for which every bit pattern is valid. While the granule serves as
         // a header it is accessed through `Word` only; when it serves as payload the protocol's happens-before
         // edges lie between (see `spsc`).
-        unsafe { self.at(granule.wrapping_mul(8)).cast::<Word>().as_ref() }
+        unsafe { self.granule(granule).cast::<Word>().as_ref() }
     }
 
     #[inline(always)]
@@ -165,17 +163,11 @@ impl Mem for Lent {
     #[inline]
     fn clear(&self, granule: u64, count: u64) {
         assert!(count <= self.capacity() / 8, "not more than the ring");
-        // SAFETY: `at` gives an address inside `data` with `capacity` bytes behind it, and `count` granules are no more.
+        // SAFETY: `granule` gives an address inside `data` with `capacity` bytes behind it, and `count` granules are no more.
         // Nobody else uses them (contract of the trait): they are free for the producer, as for a payload.
-        unsafe { self.at(granule.wrapping_mul(8)).as_ptr().write_bytes(0, count as usize * 8) };
+        unsafe { self.granule(granule).as_ptr().write_bytes(0, count as usize * 8) };
     }
 }
-
-/// A payload of so many bytes has its lines touched before it is copied, in parts of [`PART`] bytes. The other core has
-/// them still; asked for in one burst, they come in two thirds of the time that the copy's own stores would take.
-const LONG: usize = 512;
-/// See [`LONG`].
-const PART: usize = 4096;
 
 impl Producer<Lent> {
     /// Sends a copy of `payload`, if there is room: what loan, copy and send do in more steps. What was staged or lent is
@@ -186,9 +178,21 @@ impl Producer<Lent> {
     /// [`LoanError`]; nothing is sent then.
     #[inline(always)]
     pub fn send_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
-        // SAFETY: `put` calls this when it has made room for `payload.len()` bytes at that granule, and before it stores the
-        // header that hands them over.
-        self.put(payload.len(), kind, |mem, granule| unsafe { mem.write(granule, payload) })
+        self.put(payload.len(), kind, |mem, granule, stores| {
+            // SAFETY: `put` calls this when it has made room for `payload.len()` bytes at that granule, and before it stores
+            // the header that hands them over.
+            unsafe { mem.write(granule, payload, stores) }
+        })
+    }
+
+    /// Stages one more copy, as [`append`](Producer::append) does. Says whether it did.
+    #[inline(always)]
+    pub fn append_copy(&mut self, payload: &[u8], kind: u16) -> bool {
+        self.append(payload.len(), kind, |mem, granule, stores| {
+            // SAFETY: `append` calls this when there is room for `payload.len()` bytes at that granule, with their header, and
+            // before anything hands them over.
+            unsafe { mem.write(granule, payload, stores) }
+        })
     }
 
     /// Stages a copy of `payload`, if there is room. A loan is given back.
@@ -198,13 +202,11 @@ impl Producer<Lent> {
     /// [`LoanError`]; what was staged before stays.
     #[inline(always)]
     pub fn stage_copy(&mut self, payload: &[u8], kind: u16) -> Result<(), LoanError> {
-        self.abort();
-        self.make_room(payload.len())?;
-        let (position, _) = self.loaned();
-        // SAFETY: `make_room` has just made room for `payload.len()` bytes behind the header at that position.
-        unsafe { self.mem().write(position / 8 + 1, payload) };
-        self.hold_back(payload.len() as u32, kind);
-        Ok(())
+        self.stage_with(payload.len(), kind, |mem, granule, stores| {
+            // SAFETY: `stage_with` calls this when it has made room for `payload.len()` bytes at that granule, and before
+            // anything hands them over.
+            unsafe { mem.write(granule, payload, stores) }
+        })
     }
 
     /// The bytes of the current loan; empty if there is none.
@@ -218,7 +220,7 @@ impl Producer<Lent> {
         // lies inside the doubled data and nobody else reads or writes it until `send` (the consumer stops at
         // the header before it, which is 0; in this process the Producer is the only one, and it is borrowed
         // mutably as long as the slice lives). Bytes are always initialised: they come from a file.
-        unsafe { slice::from_raw_parts_mut(self.mem().at(position.wrapping_add(8)).as_ptr(), len as usize) }
+        unsafe { slice::from_raw_parts_mut(self.mem().behind(position / 8).as_ptr(), len as usize) }
     }
 
     /// The bytes of the current loan, to be read; empty if there is none.
@@ -227,11 +229,23 @@ impl Producer<Lent> {
     pub fn payload(&self) -> &[u8] {
         let (position, len) = self.loaned();
         // SAFETY: as in `payload_mut`; a shared borrow of the Producer keeps others of this process from writing.
-        unsafe { slice::from_raw_parts(self.mem().at(position.wrapping_add(8)).as_ptr(), len as usize) }
+        unsafe { slice::from_raw_parts(self.mem().behind(position / 8).as_ptr(), len as usize) }
     }
 }
 
 impl Consumer<Lent> {
+    /// Takes the next record, if there is one, with its payload: what [`advance`](Consumer::advance) and
+    /// [`payload`](Self::payload) do in more steps. If there is none, `advance` says why.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self) -> Option<(Record, &[u8])> {
+        // Found together with the header's place; behind `advance` it would have to be found anew.
+        let place = self.mem().behind(self.position() / 8);
+        let Next::Record(record) = self.advance() else { return None };
+        // SAFETY: it was taken just now, from the position that this end was at, and `release` needs `&mut self`.
+        Some((record, unsafe { slice(place, record) }))
+    }
+
     /// The bytes of a record that was taken and not yet released.
     ///
     /// # Panics
@@ -241,16 +255,21 @@ impl Consumer<Lent> {
     #[must_use]
     pub fn payload(&self, record: Record) -> &[u8] {
         assert!(self.holds(&record), "the record was released, or is of another ring");
-        // SAFETY: `holds` says that the record lies between what was released and what was taken, and is no
-        // longer than the ring: the slice lies inside the doubled data. The producer does not touch it until
-        // `release`, which needs `&mut self` and so ends all these borrows first.
-        unsafe {
-            slice::from_raw_parts(
-                self.mem().at(record.position.wrapping_add(8)).as_ptr(),
-                record.len as usize,
-            )
-        }
+        // SAFETY: `holds` says that it was taken; `release` needs `&mut self`.
+        unsafe { slice(self.mem().behind(record.position / 8), record) }
     }
+}
+
+/// # Safety
+///
+/// `place` is where the record's payload begins. The record was taken from a consumer and is not released while the slice
+/// lives.
+#[inline(always)]
+unsafe fn slice<'a>(place: NonNull<u8>, record: Record) -> &'a [u8] {
+    // SAFETY: a record that was taken lies, header and all, between what was released and what was taken, and is
+    // shorter than the ring: the slice lies inside the doubled data. The producer does not touch it until it is released
+    // (contract).
+    unsafe { slice::from_raw_parts(place.as_ptr(), record.len as usize) }
 }
 
 impl Follower<Lent> {
@@ -265,127 +284,5 @@ impl Follower<Lent> {
             let word = self.mem().data(granule).load(Ordering::Relaxed).to_ne_bytes();
             bytes.copy_from_slice(&word[..bytes.len()]);
         }
-    }
-}
-
-/// What can be a message of a ring of [`slots`]: a value whose every bit pattern is valid, that leaks no padding, and that
-/// does not change behind a shared reference. Fixed-size integers, floats, arrays of them, and structures with
-/// `zerocopy`'s derives.
-pub trait Value: FromBytes + IntoBytes + Immutable + Send + 'static {}
-
-impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Value for T {}
-
-/// Refuses, when the program is built, what no slot can hold.
-const fn fits<T: Value>() {
-    const { assert!(size_of::<T>() > 0, "a message has one byte at least") };
-    const { assert!(align_of::<T>() <= 8, "a slot is aligned to 8 bytes") };
-}
-
-impl slots::Producer<Lent> {
-    /// Sends a copy of `value`, if there is a slot: what loan, copy and send do in more steps. What was staged is forgotten.
-    ///
-    /// # Errors
-    ///
-    /// [`slots::LoanError`]; nothing is sent then.
-    ///
-    /// # Panics
-    ///
-    /// If the ring's messages have another size.
-    #[inline(always)]
-    pub fn send_copy<T: Value>(&mut self, value: &T) -> Result<(), slots::LoanError> {
-        self.discard();
-        self.loan()?;
-        self.copy_in(value);
-        self.send();
-        Ok(())
-    }
-
-    /// Stages a copy of `value`, if there is a slot.
-    ///
-    /// # Errors
-    ///
-    /// [`slots::LoanError`]; what was staged before stays.
-    ///
-    /// # Panics
-    ///
-    /// If the ring's messages have another size.
-    #[inline(always)]
-    pub fn stage_copy<T: Value>(&mut self, value: &T) -> Result<(), slots::LoanError> {
-        self.loan()?;
-        self.copy_in(value);
-        self.stage();
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn copy_in<T: Value>(&mut self, value: &T) {
-        // SAFETY:
-        // - `place` is valid for writes of a `T`, aligned, and nobody else uses it (its contract).
-        // - It does not overlap `value`: nobody has a reference into a slot that is free.
-        unsafe { self.place::<T>().copy_from_nonoverlapping(NonNull::from(value), 1) };
-    }
-
-    /// Where the loaned slot lies: valid for reads and writes of a `T`, aligned, of bytes that are initialised, and nobody
-    /// else's until it is sent.
-    #[inline(always)]
-    fn place<T: Value>(&self) -> NonNull<T> {
-        fits::<T>();
-        assert!(size_of::<T>() as u64 == self.size() && self.is_lent(), "a loan of another size, or none");
-        // The slot is free: `is_lent` says that it ends no later than the consumer's position + room, and a position's byte
-        // has `capacity` bytes behind it, of which `room` is no more. The position is a multiple of 8, as the alignment
-        // of `T` divides. The consumer stops before it, at the producer's position; in this process this Producer is
-        // the only one. Bytes are always initialised: they come from a file.
-        self.mem().at(self.granules().0.wrapping_mul(8)).cast()
-    }
-
-    /// The loaned slot, which holds whatever was there before.
-    ///
-    /// # Panics
-    ///
-    /// If there is no loan, or the ring's messages have another size.
-    #[inline(always)]
-    #[must_use]
-    pub fn value_mut<T: Value>(&mut self) -> &mut T {
-        // SAFETY: `place` gives a valid, aligned, initialised place that nobody else uses while this Producer is mutably
-        // borrowed; any bytes are a `T` (`FromBytes`), and what is written to a `T` are initialised bytes (`IntoBytes`).
-        unsafe { self.place::<T>().as_mut() }
-    }
-
-    /// The loaned slot, to be read.
-    ///
-    /// # Panics
-    ///
-    /// If there is no loan, or the ring's messages have another size.
-    #[inline(always)]
-    #[must_use]
-    pub fn value<T: Value>(&self) -> &T {
-        // SAFETY: as in `value_mut`; a shared borrow of the Producer keeps others of this process from writing, and a `T`
-        // does not change behind a shared reference (`Immutable`).
-        unsafe { self.place::<T>().as_ref() }
-    }
-}
-
-impl slots::Consumer<Lent> {
-    /// A message that was taken and not yet released.
-    ///
-    /// # Panics
-    ///
-    /// If the message was released or is another ring's, or the ring's messages have another size.
-    #[inline(always)]
-    #[must_use]
-    pub fn value<T: Value>(&self, slot: Slot) -> &T {
-        fits::<T>();
-        assert!(
-            size_of::<T>() as u64 == self.size() && self.holds(&slot),
-            "the message was released, or is of another ring"
-        );
-        // SAFETY:
-        // - `holds` says that the slot begins between what was released and what was taken, and what was taken is no more
-        //   than `room` ahead, a multiple of the stride: the slot lies inside the doubled data.
-        // - Its position is aligned to 8, which the alignment of `T` divides: it was checked when this end was taken up, and
-        //   strides are multiples of 8.
-        // - Any bytes are a `T` (`FromBytes`). The producer does not touch them until `release`, which needs `&mut self` and
-        //   so ends all these borrows first; nor does the holder of a `&T` (`Immutable`).
-        unsafe { self.mem().at(slot.position).cast::<T>().as_ref() }
     }
 }

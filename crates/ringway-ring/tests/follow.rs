@@ -144,7 +144,7 @@ impl Pair {
                 self.staged.clear();
                 self.seed += 1;
                 let message = Expected { position: self.end(), len, seed: self.seed };
-                let put = self.producer.put(len, 0, |table, granule| {
+                let put = self.producer.put(len, 0, |table, granule, _| {
                     assert_eq!(granule, message.position / 8 + 1);
                     fill(table, granule, len, message.seed);
                 });

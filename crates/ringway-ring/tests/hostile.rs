@@ -136,7 +136,7 @@ fn a_count_of_records_at_its_end_begins_anew() {
     let table = Table::new(CAPACITY);
     table.progress(Progress::Sent).store(u64::MAX, Ordering::Relaxed);
     let mut producer = Producer::resume(table).unwrap();
-    producer.put(8, 0, |_, _| ()).unwrap();
+    producer.put(8, 0, |_, _, _| ()).unwrap();
     producer.loan(8).unwrap();
     producer.send(0);
     assert_eq!(producer.sent(), 1);

@@ -19,6 +19,7 @@ enum Call {
     SendTrimmed { len: usize, to: usize },
     Abort { len: usize },
     Stage { len: usize, kind: u16 },
+    Append { len: usize, kind: u16 },
     PublishBeforeLoan { len: usize, kind: u16 },
     Publish,
     Discard,
@@ -38,7 +39,8 @@ fn call(capacity: usize) -> impl Strategy<Value = Call> {
         1 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::PublishBeforeLoan { len, kind }),
         1 => (len.clone(), 0..100usize).prop_map(|(len, to)| Call::SendTrimmed { len, to }),
         1 => len.clone().prop_map(|len| Call::Abort { len }),
-        3 => (len, any::<u16>()).prop_map(|(len, kind)| Call::Stage { len, kind }),
+        3 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Stage { len, kind }),
+        6 => (len, any::<u16>()).prop_map(|(len, kind)| Call::Append { len, kind }),
         2 => Just(Call::Publish),
         1 => Just(Call::Discard),
         1 => Just(Call::Close),
@@ -66,8 +68,12 @@ fn size(len: usize) -> u64 {
 /// Fills a loan's payload with words made of `seed`.
 fn fill(producer: &Producer<Table>, seed: u64) {
     let (position, len) = producer.loaned();
-    for n in 0..size(len as usize) / 8 - 1 {
-        producer.mem().data(position / 8 + 1 + n).store(seed ^ n, Ordering::Relaxed);
+    write(producer.mem(), position / 8 + 1, len as usize, seed);
+}
+
+fn write(table: &Table, granule: u64, len: usize, seed: u64) {
+    for n in 0..size(len) / 8 - 1 {
+        table.data(granule + n).store(seed ^ n, Ordering::Relaxed);
     }
 }
 
@@ -147,16 +153,25 @@ impl Pair {
                 let expected = self.lends(len);
                 self.seed += 0x1_0000;
                 let seed = self.seed;
-                let put = self.producer.put(len, kind, |table, granule| {
-                    for n in 0..size(len) / 8 - 1 {
-                        table.data(granule + n).store(seed ^ n, Ordering::Relaxed);
-                    }
-                });
+                let put = self.producer.put(len, kind, |table, granule, _| write(table, granule, len, seed));
                 assert_eq!(put, expected);
                 if put.is_ok() {
                     self.staged.push(Expected { len, kind, seed });
                     self.publish_staged();
                 }
+            }
+            Call::Append { len, kind } => {
+                let expected = self.lends(len);
+                self.seed += 0x1_0000;
+                let seed = self.seed;
+                let fill = |table: &Table, granule, _| write(table, granule, len, seed);
+                if !self.producer.append(len, kind, fill) {
+                    assert_eq!(self.producer.stage_with(len, kind, fill), expected);
+                }
+                if expected.is_ok() {
+                    self.staged.push(Expected { len, kind, seed });
+                }
+                assert_eq!(self.producer.staged(), self.staged.len() as u64);
             }
             Call::PublishBeforeLoan { len, kind } => {
                 // What is on loan is none of the batch.

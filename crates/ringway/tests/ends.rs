@@ -332,6 +332,29 @@ fn a_message_keeps_length_and_kind() {
 }
 
 #[test]
+fn a_long_message_is_whole_wherever_it_begins_and_however_it_was_sent() {
+    let (mut tx, mut rx) = Options::new().capacity(128 << 10).pair().unwrap();
+    let message = |len: usize| -> Vec<u8> { (0..len).map(|n| (n % 251) as u8).collect() };
+    for len in [511, 512, 4095, 4096, 4103, 9000, 16_376, 16_384, 16_385, 30_001] {
+        // Its place moves on by a granule each time; the second one finds the receiver behind.
+        for ahead in 0..8 {
+            let message = message(len);
+            tx.send(&vec![1; 8 * ahead]).unwrap();
+            tx.send(&message).unwrap();
+            tx.try_send(&message).unwrap();
+            let mut batch = tx.batch();
+            batch.push(&message).unwrap();
+            batch.push(&message[1..]).unwrap();
+            batch.send();
+            assert_eq!(rx.recv().unwrap().len(), 8 * ahead);
+            for from in [0, 0, 0, 1] {
+                assert!(rx.recv().unwrap()[..] == message[from..], "{len} bytes behind {ahead} words");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_loan_or_batch_that_is_dropped_is_never_received() {
     let (mut tx, mut rx) = pair(SLEEP);
     tx.loan(10).unwrap().copy_from_slice(&[1; 10]);

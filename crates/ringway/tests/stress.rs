@@ -61,6 +61,7 @@ fn read(bytes: &[u8]) -> (u64, u64) {
 
 fn send_all(tx: &mut Sender, messages: u64, random: &mut Random) {
     let max = tx.max_message();
+    let mut copy = vec![0; max];
     let mut number = 0;
     while number < messages {
         let size = 24 + random.size(max - 24);
@@ -75,7 +76,20 @@ fn send_all(tx: &mut Sender, messages: u64, random: &mut Random) {
             {
                 number += 1;
             }
+            while number < messages && random.next() % 4 != 0 {
+                let copy = &mut copy[..24 + random.size(max.min(30_000) - 24)];
+                write(copy, 0, number, random);
+                if batch.push(copy).is_err() {
+                    break;
+                }
+                number += 1;
+            }
             batch.send();
+        } else if random.next() % 4 == 0 {
+            let copy = &mut copy[..size];
+            write(copy, 0, number, random);
+            tx.send(copy).unwrap();
+            number += 1;
         } else {
             let mut loan = tx.loan(size).unwrap();
             if random.next() % 16 == 0 {

@@ -41,6 +41,9 @@
 //! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store 0 behind the
 //! last and then that one, Release. The consumer sees none or all.
 //!
+//! *Long records* are not reached ahead for but written past the caches, if the consumer is behind anyway or they are very long:
+//! then the consumer fetches them from memory, which costs it less than the sender saves ([`Stores`]).
+//!
 //! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
 //!
 //! **Consumer**, at position `c`: load the header at `c` (Acquire). 0: empty. Closed: closed. A record: check
@@ -122,7 +125,8 @@ mod record;
 
 pub use consumer::{Consumer, Next};
 pub use follower::{Follower, Look, Start};
-pub use producer::{LoanError, Producer};
+pub(crate) use producer::BULK;
+pub use producer::{LoanError, Producer, Stores};
 pub use record::Record;
 
 use keep::Keep;

@@ -43,6 +43,22 @@ const HUGE: u64 = 64;
 /// Parts of the ring; so much is claimed at once.
 const PARTS: u64 = 16;
 
+/// Records of so many bytes are written past the caches if the consumer is behind anyway,
+const LARGE: u64 = 4 << 10;
+/// and of so many in any case.
+pub(crate) const BULK: u64 = 16 << 10;
+
+/// How a payload is best stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stores {
+    /// As always.
+    Cached,
+    /// Past the caches, with streaming ("non-temporal") stores: for what is so large that taking its lines from the consumer's
+    /// core, one after the other, is dearer than having the consumer fetch them from memory. No order holds for such stores
+    /// but that which their writer makes.
+    Streaming,
+}
+
 /// The producer of a ring: see the [module](super) for the protocol.
 #[derive(Debug)]
 pub struct Producer<M> {
@@ -66,6 +82,8 @@ pub struct Producer<M> {
     from: u64,
     /// and `sent` without it.
     sent_before: u64,
+    /// Bytes that [`append`](Self::append) may use: those up to `limit`; 0 if nothing is staged or there is a loan.
+    room: u64,
     /// The current loan: bytes of payload, at `next`.
     loan: Option<u32>,
     /// What the claim word says.
@@ -146,6 +164,7 @@ impl<M: Mem> Producer<M> {
             first: 0,
             from: end,
             sent_before: sent,
+            room: 0,
             loan: None,
             claim,
             keep,
@@ -165,31 +184,45 @@ impl<M: Mem> Producer<M> {
         self.abort();
         self.make_room(len)?;
         self.loan = Some(len as u32);
+        self.room = 0;
         Ok(())
     }
 
     /// Sees to it that a payload of `len` bytes can be written behind the header at `next`, and, unless that is staged,
     /// that 0 follows it. There must be no loan.
     #[inline(always)]
-    pub(crate) fn make_room(&mut self, len: usize) -> Result<(), LoanError> {
+    fn make_room(&mut self, len: usize) -> Result<(), LoanError> {
         if !self.fits(len) {
             self.refresh(len)?;
         }
         let size = record::size(len as u32);
-        if self.first == 0 && self.cleared.wrapping_sub(self.next) < size + GRANULE {
-            let end = self.next.wrapping_add(size);
-            self.clear(end);
-            self.cleared = end.wrapping_add(GRANULE);
+        if self.first == 0 {
+            self.clear_end(size);
         }
         self.mem.writing(self.next / GRANULE + 1, size / GRANULE - 1);
         Ok(())
     }
 
+    /// Sees to it that there is 0 behind a record of `size` bytes at `next`.
+    #[inline(always)]
+    fn clear_end(&mut self, size: u64) {
+        if self.cleared.wrapping_sub(self.next) < size + GRANULE {
+            self.end(size);
+        }
+    }
+
+    /// Stores 0 behind a record of `size` bytes at `next`.
+    #[inline(always)]
+    fn end(&mut self, size: u64) {
+        let end = self.next.wrapping_add(size);
+        self.clear(end);
+        self.cleared = end.wrapping_add(GRANULE);
+    }
+
     /// Whether record and reserved end are free as far as is known.
     #[inline(always)]
     fn fits(&self, len: usize) -> bool {
-        let Ok(len) = u32::try_from(len) else { return false };
-        record::size(len) + GRANULE <= self.limit.wrapping_sub(self.next)
+        is_within(len, self.limit.wrapping_sub(self.next))
     }
 
     /// Looks how far the consumer is, if that is in the way, and claims what will be written.
@@ -209,7 +242,7 @@ impl<M: Mem> Producer<M> {
             Ok(free) => free,
             Err(found) => {
                 self.poison = Some(Corrupt { at: At::ConsumerPosition, found });
-                self.limit = self.next;
+                (self.limit, self.room) = (self.next, 0);
                 return Err(LoanError::Corrupt);
             }
         };
@@ -314,9 +347,7 @@ impl<M: Mem> Producer<M> {
             self.loan = Some(len);
             // What is cut off may hold plain stores, and the next header goes there: see "The races".
             compiler_fence();
-            let end = self.next.wrapping_add(record::size(len));
-            self.clear(end);
-            self.cleared = end.wrapping_add(GRANULE);
+            self.end(record::size(len));
         }
     }
 
@@ -343,33 +374,75 @@ impl<M: Mem> Producer<M> {
         self.publish();
     }
 
-    /// Sends a record whose payload `write` writes, from the granule on that it is given: what loan, write and send do, in
-    /// fewer steps. What was staged or lent is forgotten.
+    /// Sends a record whose payload `write` writes, from the granule on that it is given, and best with such stores: what
+    /// loan, write and send do, in fewer steps. What was staged or lent is forgotten.
     ///
     /// # Errors
     ///
     /// [`LoanError`]; then `write` is not called.
     #[inline(always)]
-    pub fn put(&mut self, len: usize, kind: u16, write: impl FnOnce(&M, u64)) -> Result<(), LoanError> {
+    pub fn put(
+        &mut self,
+        len: usize,
+        kind: u16,
+        write: impl FnOnce(&M, u64, Stores),
+    ) -> Result<(), LoanError> {
         self.discard();
-        self.make_room(len)?;
+        if !self.fits(len) {
+            self.refresh(len)?;
+        }
+        let size = record::size(len as u32);
+        self.clear_end(size);
+        let stores = self.stores(size);
+        self.mem.writing(self.next / GRANULE, size / GRANULE);
         let half_written = HalfWritten(self);
-        write(&half_written.0.mem, half_written.0.next / GRANULE + 1);
+        let Self { mem, next, .. } = &*half_written.0;
+        let header = mem.data(next / GRANULE);
+        write(mem, next / GRANULE + 1, stores);
+        // Release: pairs with the Acquire in `Consumer::advance` and with the fence in `Follower::look`: payload and the 0
+        // after it. This is the commit.
+        header.store(Header::record(len as u32, kind), Ordering::Release);
         mem::forget(half_written);
-        self.commit(len as u32, kind);
+        self.next = self.next.wrapping_add(size);
+        self.sent = self.sent.wrapping_add(1);
+        // Who writes past the caches has no use for lines.
+        if stores == Stores::Cached {
+            self.reach_ahead(size);
+        }
         Ok(())
     }
 
+    /// How the payload of a record of `size` bytes is best stored.
+    ///
+    /// A consumer that waits for it has it sooner from the cache, unless it is [`BULK`]; one that is behind finds it in memory by
+    /// the time it gets there.
     #[inline(always)]
-    fn commit(&mut self, len: u32, kind: u16) {
-        self.mem.writing(self.next / GRANULE, 1);
-        // Release: pairs with the Acquire in `Consumer::advance` and with the fence in `Follower::look`: payload and the 0
-        // after it. This is the commit.
-        self.mem.data(self.next / GRANULE).store(Header::record(len, kind), Ordering::Release);
-        let size = record::size(len);
+    fn stores(&self, size: u64) -> Stores {
+        if size >= BULK || size >= LARGE && self.pending() > 0 { Stores::Streaming } else { Stores::Cached }
+    }
+
+    /// Stages one more record, whose payload `write` writes as in [`put`](Self::put), if some are staged and there is no loan
+    /// and room enough without looking how far the consumer is: what loan, write and stage do, in fewer steps. Says whether
+    /// it did.
+    #[inline(always)]
+    pub fn append(&mut self, len: usize, kind: u16, write: impl FnOnce(&M, u64, Stores)) -> bool {
+        if !is_within(len, self.room) {
+            return false;
+        }
+        let size = record::size(len as u32);
+        let stores = self.stores(size);
+        self.mem.writing(self.next / GRANULE, size / GRANULE);
+        let half_written = HalfWritten(self);
+        let Self { mem, next, .. } = &*half_written.0;
+        let header = mem.data(next / GRANULE);
+        write(mem, next / GRANULE + 1, stores);
+        // Relaxed: ordered by the Release of the first header in `publish`.
+        header.store(Header::record(len as u32, kind), Ordering::Relaxed);
+        mem::forget(half_written);
+        self.room -= size;
         self.next = self.next.wrapping_add(size);
         self.sent = self.sent.wrapping_add(1);
-        self.reach_ahead(size);
+        true
     }
 
     /// Puts the current loan, if there is one, behind what is staged; the consumer sees nothing of it before
@@ -381,9 +454,31 @@ impl<M: Mem> Producer<M> {
         }
     }
 
-    /// Stages a payload that was written where [`make_room`](Self::make_room) has made room.
+    /// Stages a record whose payload `write` writes as in [`put`](Self::put). A loan is given back.
+    ///
+    /// # Errors
+    ///
+    /// [`LoanError`]; then `write` is not called, and what was staged before stays.
     #[inline(always)]
-    pub(crate) fn hold_back(&mut self, len: u32, kind: u16) {
+    pub fn stage_with(
+        &mut self,
+        len: usize,
+        kind: u16,
+        write: impl FnOnce(&M, u64, Stores),
+    ) -> Result<(), LoanError> {
+        self.abort();
+        self.make_room(len)?;
+        let stores = self.stores(record::size(len as u32));
+        let half_written = HalfWritten(self);
+        write(&half_written.0.mem, half_written.0.next / GRANULE + 1, stores);
+        mem::forget(half_written);
+        self.hold_back(len as u32, kind);
+        Ok(())
+    }
+
+    /// Stages a payload that lies where [`make_room`](Self::make_room) has made room.
+    #[inline(always)]
+    fn hold_back(&mut self, len: u32, kind: u16) {
         let header = Header::record(len, kind);
         if self.first == 0 {
             (self.first, self.from, self.sent_before) = (header, self.next, self.sent);
@@ -394,6 +489,7 @@ impl<M: Mem> Producer<M> {
         }
         self.next = self.next.wrapping_add(record::size(len));
         self.sent = self.sent.wrapping_add(1);
+        self.room = self.limit.wrapping_sub(self.next);
     }
 
     /// Makes all that is staged visible at once. The current loan stays.
@@ -411,7 +507,7 @@ impl<M: Mem> Producer<M> {
         // Release: pairs with the Acquire in `Consumer::advance`: payload, later headers of a batch, and the 0 at
         // the end of it all. This is the commit.
         self.mem.data(self.from / GRANULE).store(self.first, Ordering::Release);
-        self.first = 0;
+        (self.first, self.room) = (0, 0);
         // A loan behind the batch lies where zeros would go.
         if self.loan.is_none() {
             self.reach_ahead(size);
@@ -419,11 +515,20 @@ impl<M: Mem> Producer<M> {
     }
 
     /// Forgets what is staged and the current loan.
-    #[inline]
+    #[inline(always)]
     pub fn discard(&mut self) {
+        if self.first != 0 || self.loan.is_some() {
+            self.forget();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self) {
         self.abort();
         if self.first != 0 {
-            (self.first, self.next, self.sent) = (0, self.from, self.sent_before);
+            (self.first, self.room) = (0, 0);
+            (self.next, self.sent) = (self.from, self.sent_before);
             self.nothing_is_clear();
             if self.poison.is_some() {
                 self.limit = self.next;
@@ -472,6 +577,13 @@ impl<M: Mem> Producer<M> {
         if self.first == 0 { self.sent } else { self.sent_before }
     }
 
+    /// Records that are staged.
+    #[inline]
+    #[must_use]
+    pub fn staged(&self) -> u64 {
+        self.sent.wrapping_sub(self.sent())
+    }
+
     /// The memory.
     #[inline(always)]
     pub fn mem(&self) -> &M {
@@ -483,6 +595,12 @@ impl<M: Mem> Producer<M> {
     pub fn loaned(&self) -> (u64, u32) {
         (self.next, self.loan.unwrap_or(0))
     }
+}
+
+/// Whether a record with `len` bytes of payload, and the end behind it, are no more than `room` bytes.
+#[inline(always)]
+fn is_within(len: usize, room: u64) -> bool {
+    u32::try_from(len).is_ok_and(|len| record::size(len) + GRANULE <= room)
 }
 
 /// A payload that is being written without a loan. Dropped, because whoever writes it panics, it is given back.

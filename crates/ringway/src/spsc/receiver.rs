@@ -9,7 +9,7 @@ use std::{
 };
 
 use crossbeam_utils::CachePadded;
-use ringway_ring::spsc::{Consumer, Next, Record};
+use ringway_ring::spsc::{Consumer, Record};
 use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
@@ -204,7 +204,7 @@ impl Receiver {
     fn batch(&mut self, first: Record, max: usize) -> ReceivedBatch<'_> {
         // Iterating takes it again; what nobody iterates over is not received.
         self.inlet.ring().put_back(first);
-        ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), had: Cell::new(0) }
+        ReceivedBatch { inlet: &mut self.inlet, first, max, left: Cell::new(max) }
     }
 
     #[cold]
@@ -354,9 +354,9 @@ impl fmt::Debug for Received<'_> {
 pub struct ReceivedBatch<'a> {
     inlet: &'a mut Rx,
     first: Record,
+    max: usize,
+    /// Of `max`, those that were not iterated over.
     left: Cell<usize>,
-    /// Messages that were iterated over.
-    had: Cell<u64>,
 }
 
 impl ReceivedBatch<'_> {
@@ -367,15 +367,10 @@ impl ReceivedBatch<'_> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         std::iter::from_fn(|| {
-            self.left.set(self.left.get().checked_sub(1)?);
-            let ring = self.inlet.ring();
-            match ring.advance() {
-                Next::Record(record) => {
-                    self.had.set(self.had.get() + 1);
-                    Some(Message { bytes: ring.payload(record), kind: record.kind() })
-                }
-                _ => None,
-            }
+            let left = self.left.get().checked_sub(1)?;
+            let (record, bytes) = self.inlet.ring().read()?;
+            self.left.set(left);
+            Some(Message { bytes, kind: record.kind() })
         })
     }
 
@@ -383,14 +378,14 @@ impl ReceivedBatch<'_> {
     #[inline]
     pub fn put_back(self) {
         self.inlet.ring().put_back(self.first);
-        self.had.set(0);
+        self.left.set(self.max);
     }
 }
 
 impl Drop for ReceivedBatch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.inlet.count_instead(self.had.get());
+        self.inlet.count_instead((self.max - self.left.get()) as u64);
         self.inlet.release();
     }
 }

@@ -240,7 +240,7 @@ impl Sender {
     /// ```
     #[inline]
     pub fn batch(&mut self) -> SendBatch<'_> {
-        SendBatch { outlet: self.outlet(), count: 0 }
+        SendBatch { outlet: self.outlet() }
     }
 
     /// Tells the receiver that nothing more will come, and leaves. (Dropping does the same, without a word.)
@@ -357,6 +357,24 @@ fn error(why: NoLoan, outlet: &Tx, len: usize) -> TrySendError {
     }
 }
 
+/// Stages a message of `len` bytes, which `fill` writes in place.
+#[inline]
+fn stage_with(outlet: &mut Tx, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), TrySendError> {
+    if let Err(why) = outlet.try_loan(len) {
+        return Err(error(why, outlet, len));
+    }
+    fill(outlet.ring_mut().payload_mut());
+    outlet.stage(0);
+    Ok(())
+}
+
+/// Stages a copy of a message. (It takes the outlet, not the batch, so that the batch can live in registers.)
+#[cold]
+#[inline(never)]
+fn stage_slow(outlet: &mut Tx, message: &[u8]) -> Result<(), TrySendError> {
+    stage_with(outlet, message.len(), |bytes| bytes.copy_from_slice(message))
+}
+
 /// Room in the ring, to be filled and sent; dropping it gives it back.
 #[must_use = "a loan that is not sent is given back"]
 pub struct Loan<'a> {
@@ -371,10 +389,12 @@ impl Loan<'_> {
         self.outlet.send(self.kind);
     }
 
+    /// Sends a copy of `message`, for which it was lent.
     #[inline]
-    fn fill(mut self, message: &[u8]) {
-        self.copy_from_slice(message);
-        self.send();
+    fn fill(self, message: &[u8]) {
+        // Not by way of the slice: how a message is best copied depends on its length.
+        self.outlet.ring_mut().send_copy(message, self.kind).expect("room that was lent is there");
+        self.outlet.notify();
     }
 
     /// Shortens the message to its first `len` bytes; it keeps its length if that is no more.
@@ -433,7 +453,6 @@ impl fmt::Debug for Loan<'_> {
 #[must_use = "a batch that is not sent is forgotten"]
 pub struct SendBatch<'a> {
     outlet: &'a mut Tx,
-    count: usize,
 }
 
 impl SendBatch<'_> {
@@ -445,17 +464,14 @@ impl SendBatch<'_> {
     /// any by receiving what it does not see: on `Full`, send the batch and start another.
     #[inline(always)]
     pub fn push(&mut self, message: &[u8]) -> Result<(), TrySendError> {
-        if !self.outlet.receiver_left() && self.outlet.ring_mut().stage_copy(message, 0).is_ok() {
-            self.count += 1;
+        // All but the first go the shortest way. Whether the receiver has left is asked once a batch.
+        if self.outlet.ring_mut().append_copy(message, 0) {
             return Ok(());
         }
-        self.push_slow(message)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn push_slow(&mut self, message: &[u8]) -> Result<(), TrySendError> {
-        self.push_with(message.len(), |bytes| bytes.copy_from_slice(message))
+        if !self.outlet.receiver_left() && self.outlet.ring_mut().stage_copy(message, 0).is_ok() {
+            return Ok(());
+        }
+        stage_slow(self.outlet, message)
     }
 
     /// Adds a message of `len` bytes, which `fill` writes in place. Wait-free.
@@ -465,31 +481,25 @@ impl SendBatch<'_> {
     /// As [`push`](Self::push); `fill` is not called then.
     #[inline]
     pub fn push_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), TrySendError> {
-        if let Err(why) = self.outlet.try_loan(len) {
-            return Err(error(why, self.outlet, len));
-        }
-        fill(self.outlet.ring_mut().payload_mut());
-        self.outlet.stage(0);
-        self.count += 1;
-        Ok(())
+        stage_with(self.outlet, len, fill)
     }
 
     /// How many messages it has.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.outlet.ring().staged() as usize
     }
 
     /// Whether it has none.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
     /// Sends them all. Wait-free, but for one system call if the receiver sleeps.
-    #[inline]
+    #[inline(always)]
     pub fn send(self) {
         self.outlet.publish();
     }
@@ -504,6 +514,6 @@ impl Drop for SendBatch<'_> {
 
 impl fmt::Debug for SendBatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendBatch").field("len", &self.count).finish_non_exhaustive()
+        f.debug_struct("SendBatch").field("len", &self.len()).finish_non_exhaustive()
     }
 }
