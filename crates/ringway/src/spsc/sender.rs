@@ -55,7 +55,8 @@ impl Sender {
     /// Loans room for a message of `len` bytes, waiting until there is some.
     ///
     /// The bytes hold whatever was there before. Dropping the loan gives it back. Lock-free, without a system
-    /// call, while there is room.
+    /// call, while there is room. A long message that exists already is better sent with [`send`](Self::send), which copies it past
+    /// the caches.
     ///
     /// # Errors
     ///
@@ -461,7 +462,8 @@ impl SendBatch<'_> {
     /// # Errors
     ///
     /// [`TrySendError`]; what was added before stays. A batch never waits for room, for the receiver cannot make
-    /// any by receiving what it does not see: on `Full`, send the batch and start another.
+    /// any by receiving what it does not see: on `Full`, send the batch and start another. That the receiver has left is asked
+    /// in front of the first message only.
     #[inline(always)]
     pub fn push(&mut self, message: &[u8]) -> Result<(), TrySendError> {
         // All but the first go the shortest way. Whether the receiver has left is asked once a batch.
