@@ -6,7 +6,7 @@ use crate::{
     killing::{self, Survey},
     operation::{self, Operation},
     plan::{self, Effort},
-    ring::Verdict,
+    ring::{self, Verdict},
     stepper::{Pin, Stepper},
     watchdog::{self, Turn},
 };
@@ -21,6 +21,7 @@ pub(crate) fn kill_everywhere(effort: Effort) {
         return eprintln!("skipped: {why}");
     }
     let _pin = Pin::here();
+    // To look closer at one.
     let only = std::env::var("RINGWAY_KILLED_ONLY").unwrap_or_default();
     eprintln!(
         "{:48} {:>12} {:>8} {:>6} {:>6} {:>7}",
@@ -63,6 +64,10 @@ fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usiz
         if let Err(error) = killing::kill(operation, point) {
             failures.push(format!("{point:?}: {error}"));
         }
+    }
+    let left = ring::left_over()?;
+    if !left.is_empty() {
+        failures.push(format!("left behind: {left:?}"));
     }
     Ok((survey, points.len(), failures))
 }

@@ -89,6 +89,11 @@ impl Ring {
         })
     }
 
+    /// A length that messages here can have, `more` than the shortest if it is free.
+    pub(crate) fn message_len(&self, more: usize) -> usize {
+        if self.kind == Kind::Slots { size_of::<Slot>() } else { size_of::<u64>() + more }
+    }
+
     /// How it does; an error if it has a name and is not there.
     pub(crate) fn status(&self) -> Result<inspect::Status, AttachError> {
         match &self.place {
@@ -131,6 +136,15 @@ impl Ring {
             Place::Named(dir, _) => std::fs::read_dir(dir.path()).map_or(0, Iterator::count),
         }
     }
+}
+
+/// What this process still has of rings without a name: all of them, once no child is left.
+pub(crate) fn left_over() -> Verdict<Vec<String>> {
+    let is_ours = |text: &String| text.contains("memfd:ringway");
+    let mapped = std::fs::read_to_string("/proc/self/maps")?;
+    let open = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|fd| Some(std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string()));
+    Ok(mapped.lines().map(str::to_owned).chain(open).filter(is_ours).collect())
 }
 
 fn lossy(options: &spsc::Options, kind: Kind) -> lossy::Options {
@@ -265,6 +279,30 @@ impl Rx {
             }
         };
         Ok(Taken { number, lost })
+    }
+
+    /// Receives up to `max` at once, waiting so long at the most, and hands the number of each to `each` before they are
+    /// released; those after one that it does not like are left.
+    pub(crate) fn take_batch(
+        &mut self,
+        max: usize,
+        limit: Duration,
+        each: impl FnMut(Result<u64, String>) -> Verdict,
+    ) -> Result<Verdict, RecvTimeoutError> {
+        Ok(match self {
+            Self::Records(rx) => {
+                let batch = rx.recv_batch_timeout(max, limit)?;
+                batch.iter().map(|message| message::number(message.bytes())).try_for_each(each)
+            }
+            Self::Slots(rx) => {
+                let batch = rx.recv_batch_timeout(max, limit)?;
+                batch.iter().map(|message| message::number(message.as_bytes())).try_for_each(each)
+            }
+            Self::Lossy(rx) => {
+                let received = rx.recv_timeout(limit)?;
+                std::iter::once(message::number(&received)).try_for_each(each)
+            }
+        })
     }
 
     /// Messages that were lost, all in all, as the receiver was told.

@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NAP: Duration = Duration::from_millis(2);
 
 /// The other end.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Survivor {
     Receiver { rx: Rx, taken: Vec<Taken> },
     Sender { tx: Tx, sent: u64 },
