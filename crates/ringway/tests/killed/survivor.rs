@@ -130,8 +130,16 @@ impl Survivor {
         let mut ledger = Ledger::of_survivor(operation.before[1], sends.clone(), reached);
         let (mut rx, taken) = match self {
             Self::Receiver { rx, taken } => (rx, taken),
-            Self::SleepingReceiver(sleeper) => {
+            Self::SleepingReceiver(mut sleeper) => {
+                let is_there = ring.status()?.pending_messages != Some(0);
+                // Who came to the end has woken it; otherwise the successor does, by coming, or with its first message.
+                if reached == Reached::End {
+                    sleeper.wakes()?;
+                }
                 let mut tx = ring.sender()?;
+                if is_there {
+                    sleeper.wakes()?;
+                }
                 tx.send_timeout(&operation.message(sends.end), PROGRESS)?;
                 let (mut rx, taken) = sleeper.wake()?;
                 ledger.enter(taken?)?;
@@ -165,8 +173,17 @@ impl Survivor {
         let mut ledger = Ledger::of_successor(operation.releases(), reached);
         let (mut tx, mut next) = match self {
             Self::Sender { tx, sent } => (tx, sent),
-            Self::SleepingSender(sleeper) => {
+            Self::SleepingSender(mut sleeper) => {
+                let [sent, received] = operation.before;
+                let is_room = ring.status()?.pending_messages != Some(sent - received);
+                // As above.
+                if reached == Reached::End {
+                    sleeper.wakes()?;
+                }
                 let mut rx = ring.receiver()?;
+                if is_room {
+                    sleeper.wakes()?;
+                }
                 drain(&mut rx, &mut ledger)?;
                 let (tx, sent) = sleeper.wake()?;
                 sent?;
@@ -232,18 +249,32 @@ fn flow(operation: &Operation, mut tx: Tx, mut rx: Rx, mut ledger: Ledger, next:
 }
 
 /// A thread that sleeps in a call of the library.
-pub(crate) struct Sleeper<T>(mpsc::Receiver<T>);
+pub(crate) struct Sleeper<T> {
+    thread: mpsc::Receiver<T>,
+    /// What the call came to.
+    done: Option<T>,
+}
 
 impl<T: Send + 'static> Sleeper<T> {
     fn start(call: impl FnOnce() -> T + Send + 'static) -> Self {
-        let (done, awake) = mpsc::channel();
+        let (done, thread) = mpsc::channel();
         thread::spawn(move || done.send(call()));
-        Self(awake)
+        Self { thread, done: None }
     }
 
-    /// What the call comes to, now that there is news.
-    fn wake(self) -> Verdict<T> {
-        self.0.recv_timeout(PROGRESS).map_err(|_| "the survivor sleeps on".into())
+    /// There is news: it wakes.
+    fn wakes(&mut self) -> Verdict {
+        if self.done.is_none() {
+            let done = self.thread.recv_timeout(PROGRESS);
+            self.done = Some(done.map_err(|_| "the survivor sleeps on, though there is news")?);
+        }
+        Ok(())
+    }
+
+    /// What the call came to, now that there is news.
+    fn wake(mut self) -> Verdict<T> {
+        self.wakes()?;
+        Ok(self.done.expect("it woke"))
     }
 }
 
