@@ -54,7 +54,11 @@ impl Log {
         self.released.store(place.0, Ordering::Release);
     }
 
+    /// Says what is wrong, if nothing was before: what follows may follow from that.
     pub(crate) fn set_fault(&self, text: &str) {
+        if self.fault[0].load(Ordering::Acquire) != 0 {
+            return;
+        }
         for (word, chunk) in self.fault.iter().zip(text.as_bytes().chunks(8)) {
             let mut bytes = [0; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);

@@ -282,20 +282,20 @@ pub(crate) fn all() -> Vec<Operation> {
     let slots = |name, act| Operation::new(name, Slots, act);
     let newest = |name, act| Operation::new(name, Newest, act);
     let oldest = |name, act| Operation::new(name, Oldest, act);
-    // 56 records of 64 bytes fill a ring; 64 slots do.
+    // 56 records of 64 bytes fill a ring; 64 slots do. One of 5008 bytes ends within a line, where a lap ago there was payload.
     vec![
         records("loan 64 B", Loan).warm(2),
         records("send 8 B", Send).len(8).warm(2),
         records("send 64 B", Send).warm(2),
         records("send 64 B, the first of an end", Send).after(2, 1),
-        records("send 5000 B, around the end", Send).len(5000).capacity(1 << 14).after(2, 2).warm(1),
+        records("send 5008 B, around the end", Send).len(5008).capacity(1 << 14).after(2, 2).warm(1),
         records("send 64 B, the last that fits", Send).warm(55),
         records("send 64 B, asleep until there is room", Send).warm(56),
         records("send 64 B, to a sleeping receiver", Send).after(2, 2).peer(Peer::Asleep),
         records("batch of 5", Batch(5)).warm(2),
         records("batch of 5, around the end", Batch(5)).after(54, 54).warm(1),
         records("receive 64 B", Receive).after(5, 1).warm(1),
-        records("receive 5000 B, around the end", Receive).len(5000).capacity(1 << 14).after(4, 2).warm(1),
+        records("receive 5008 B, around the end", Receive).len(5008).capacity(1 << 14).after(4, 2).warm(1),
         records("receive, asleep until there is a message", Receive).after(3, 1).warm(2),
         records("release 64 B", Release).after(5, 1).warm(1),
         records("release 64 B, to a sleeping sender", Release).after(56, 0).peer(Peer::Asleep),

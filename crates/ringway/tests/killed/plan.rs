@@ -24,7 +24,12 @@ pub(crate) fn points(operation: &Operation, survey: &Survey, effort: Effort) -> 
     let steps = survey.steps.len();
     let shows = survey.changes.iter().chain(&survey.calls).flat_map(|&step| [step - 1, step]);
     let mut points: Vec<usize> = match effort {
-        Effort::Quick => spread(&sorted(shows.collect()), FEW),
+        // What was prepared is made visible at the end.
+        Effort::Quick => {
+            let shows = sorted(shows.collect());
+            let last = &shows[shows.len().saturating_sub(FEW)..];
+            [spread(&shows, FEW), last.to_vec()].concat()
+        }
         Effort::Whole if operation.is_hot() => {
             let (new, repeated): (Vec<_>, Vec<_>) = (1..=steps).partition(|step| survey.steps[step - 1]);
             new.into_iter().chain(spread(&repeated, SAMPLE)).collect()
@@ -40,12 +45,9 @@ pub(crate) fn points(operation: &Operation, survey: &Survey, effort: Effort) -> 
     sorted(points).into_iter().map(|step| survey.point(step)).chain(asleep).collect()
 }
 
-/// The points of an operation of which nothing is known but how many system calls it makes.
+/// The points between the system calls of an operation of which nothing else is known.
 pub(crate) fn points_by_calls(calls: usize) -> Vec<Point> {
-    spread(&(0..=calls + 1).collect::<Vec<_>>(), FEW)
-        .into_iter()
-        .map(|calls| Point::After { calls, steps: 0 })
-        .collect()
+    (0..=calls + 1).map(|calls| Point::After { calls, steps: 0 }).collect()
 }
 
 /// So many of them, evenly spread.

@@ -51,6 +51,7 @@ pub(crate) fn kill_everywhere(effort: Effort) {
 }
 
 fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usize, Vec<String>)> {
+    let before = ring::left_over()?;
     let (survey, points) = if effort == Effort::Quick && operation.is_long() {
         (Survey::default(), plan::points_by_calls(killing::survey_calls(operation)?))
     } else {
@@ -65,9 +66,10 @@ fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usiz
             failures.push(format!("{point:?}: {error}"));
         }
     }
+    // Survivors that sleep on hold what they have.
     let left = ring::left_over()?;
-    if !left.is_empty() {
-        failures.push(format!("left behind: {left:?}"));
+    if left.len() > before.len() && failures.is_empty() {
+        failures.push(format!("left behind: {left:?}, where {before:?} was"));
     }
     Ok((survey, points.len(), failures))
 }
