@@ -7,6 +7,8 @@ use std::{
     slice,
 };
 
+use crate::stepper::Stopped;
+
 /// A read-only mapping of a whole file.
 pub(crate) struct Map {
     start: NonNull<u8>,
@@ -29,7 +31,7 @@ impl Map {
     }
 
     /// What there is, as long as `stopped` says that the only process that writes there is stopped.
-    pub(crate) fn look<'a>(&'a self, _stopped: &'a super::stepper::Stopped) -> &'a [u8] {
+    pub(crate) fn look<'a>(&'a self, _stopped: &'a Stopped) -> &'a [u8] {
         // SAFETY:
         // - the mapping has `len` bytes, and lasts as long as `self`;
         // - nobody writes there: the victim is stopped, and its ring's other end is this thread's, or asleep.

@@ -13,6 +13,8 @@ use crate::{
 
 /// Failures of an operation that are told in full.
 const TOLD: usize = 3;
+/// Failures after which there is no more to be learnt of an operation.
+const ENOUGH: usize = 20;
 
 /// Kills victims in the midst of all operations, prints what came of it, and fails if anything went wrong.
 pub(crate) fn kill_everywhere(effort: Effort) {
@@ -59,8 +61,12 @@ fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usiz
         let points = plan::points(operation, &survey, effort);
         (survey, points)
     };
-    let mut failures = Vec::new();
-    for &point in &points {
+    let (mut tried, mut failures) = (0, Vec::new());
+    for point in points {
+        if failures.len() == ENOUGH {
+            break;
+        }
+        tried += 1;
         watchdog::say(&format!("{}: {point:?}", operation.name));
         if let Err(error) = killing::kill(operation, point) {
             failures.push(format!("{point:?}: {error}"));
@@ -71,5 +77,5 @@ fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usiz
     if left.len() > before.len() && failures.is_empty() {
         failures.push(format!("left behind: {left:?}, where {before:?} was"));
     }
-    Ok((survey, points.len(), failures))
+    Ok((survey, tried, failures))
 }
