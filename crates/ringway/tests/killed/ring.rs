@@ -1,0 +1,344 @@
+//! Rings of every kind, and their ends, as a test sees them.
+
+use std::{error::Error, fs::File, time::Duration};
+
+use ringway::{
+    AttachError, Backend, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side, Wait, inspect,
+    spsc::{self, lossy, slots},
+};
+use tempfile::TempDir;
+use zerocopy::IntoBytes;
+
+use crate::{
+    map::Map,
+    message::{self, Message, Slot},
+};
+
+/// What a check comes to.
+pub(crate) type Verdict<T = ()> = Result<T, Box<dyn Error>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Records,
+    Slots,
+    /// Loses the newest.
+    Newest,
+    /// Loses the oldest.
+    Oldest,
+}
+
+impl Kind {
+    /// Whether a message that was sent is never lost for want of room.
+    pub(crate) fn is_lossless(self) -> bool {
+        matches!(self, Self::Records | Self::Slots)
+    }
+}
+
+/// A ring that is there, or will be once an end of it is taken.
+pub(crate) struct Ring {
+    kind: Kind,
+    options: spsc::Options,
+    slots: slots::Options,
+    place: Place,
+}
+
+enum Place {
+    Memfd(Offer),
+    Named(TempDir, ringway::Place),
+}
+
+impl Ring {
+    /// A ring of this many bytes, whose ends wait so; with a name, it is made by the first who comes.
+    pub(crate) fn new(kind: Kind, capacity: usize, named: bool, wait: Wait) -> Verdict<Self> {
+        let options = spsc::Options::new().capacity(capacity).wait(wait);
+        let slots = slots::Options::new().capacity(capacity / size_of::<Slot>()).wait(wait);
+        let place = if named {
+            let dir = tempfile::tempdir_in("/dev/shm")?;
+            let place = Names::in_dir(dir.path()).at("killed")?;
+            Place::Named(dir, place)
+        } else {
+            Place::Memfd(match kind {
+                Kind::Records => options.offer()?,
+                Kind::Slots => slots.offer::<Slot>()?,
+                Kind::Newest | Kind::Oldest => lossy(&options, kind).offer()?,
+            })
+        };
+        Ok(Self { kind, options, slots, place })
+    }
+
+    fn place(&self) -> &dyn Backend {
+        match &self.place {
+            Place::Memfd(offer) => offer,
+            Place::Named(_, place) => place,
+        }
+    }
+
+    pub(crate) fn sender(&self) -> Result<Tx, AttachError> {
+        Ok(match self.kind {
+            Kind::Records => Tx::Records(self.options.sender_at(self.place())?),
+            Kind::Slots => Tx::Slots(self.slots.sender_at(self.place())?),
+            kind => Tx::Lossy(lossy(&self.options, kind).sender_at(self.place())?),
+        })
+    }
+
+    pub(crate) fn receiver(&self) -> Result<Rx, AttachError> {
+        Ok(match self.kind {
+            Kind::Records => Rx::Records(self.options.receiver_at(self.place())?),
+            Kind::Slots => Rx::Slots(self.slots.receiver_at(self.place())?),
+            kind => Rx::Lossy(lossy(&self.options, kind).receiver_at(self.place())?),
+        })
+    }
+
+    /// A length that messages here can have, `more` than the shortest if it is free.
+    pub(crate) fn message_len(&self, more: usize) -> usize {
+        if self.kind == Kind::Slots { size_of::<Slot>() } else { size_of::<u64>() + more }
+    }
+
+    /// How it does; an error if it has a name and is not there.
+    pub(crate) fn status(&self) -> Result<inspect::Status, AttachError> {
+        match &self.place {
+            Place::Memfd(offer) => inspect::offered(offer),
+            Place::Named(_, place) => inspect::at(place),
+        }
+    }
+
+    /// Whether the kernel says that somebody holds this end. Nobody holds an end of a ring that is not there.
+    pub(crate) fn is_held(&self, side: Side) -> bool {
+        self.status().is_ok_and(|status| match side {
+            Side::Sender => status.sender.state.is_held(),
+            Side::Receiver => status.receiver.state.is_held(),
+        })
+    }
+
+    /// Its memory, to look at; `None` as long as it has none.
+    pub(crate) fn map(&self) -> Option<Map> {
+        match &self.place {
+            Place::Memfd(offer) => Some(Map::of(offer)),
+            Place::Named(_, place) => File::open(place.path()).ok().map(|file| Map::of(&file)),
+        }
+    }
+
+    /// Both ends have left in good order and nothing was pending: a name is gone, and nothing else is left where it was.
+    pub(crate) fn left_nothing(self) -> Verdict {
+        if let Place::Named(dir, _) = &self.place {
+            let left: Vec<_> = std::fs::read_dir(dir.path())?.map(|it| it.map(|it| it.file_name())).collect();
+            if !left.is_empty() {
+                return Err(format!("left behind: {left:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many things lie where its name does; 0 for one without a name.
+    pub(crate) fn files(&self) -> usize {
+        match &self.place {
+            Place::Memfd(_) => 0,
+            Place::Named(dir, _) => std::fs::read_dir(dir.path()).map_or(0, Iterator::count),
+        }
+    }
+}
+
+/// What this process still has of rings without a name: all of them, once no child is left.
+pub(crate) fn left_over() -> Verdict<Vec<String>> {
+    let is_ours = |text: &String| text.contains("memfd:ringway");
+    let mapped = std::fs::read_to_string("/proc/self/maps")?;
+    let open = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|fd| Some(std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string()));
+    Ok(mapped.lines().map(str::to_owned).chain(open).filter(is_ours).collect())
+}
+
+fn lossy(options: &spsc::Options, kind: Kind) -> lossy::Options {
+    let lose = if kind == Kind::Newest { lossy::Lose::Newest } else { lossy::Lose::Oldest };
+    lossy::Options::new(options.clone(), lose)
+}
+
+/// A sending end.
+#[derive(Debug)]
+pub(crate) enum Tx {
+    Records(spsc::Sender),
+    Slots(slots::Sender<Slot>),
+    Lossy(lossy::Sender),
+}
+
+impl Tx {
+    /// Sends, waiting for room for as long as it takes.
+    pub(crate) fn send(&mut self, message: &Message) -> Result<(), SendError> {
+        match self {
+            Self::Records(tx) => tx.send(message.bytes()),
+            Self::Slots(tx) => tx.send(&message.slot()),
+            Self::Lossy(tx) => tx.send(message.bytes()).map(drop),
+        }
+    }
+
+    /// Sends, waiting for room so long at the most.
+    pub(crate) fn send_timeout(
+        &mut self,
+        message: &Message,
+        limit: Duration,
+    ) -> Result<(), SendTimeoutError> {
+        match self {
+            Self::Records(tx) => tx.send_timeout(message.bytes(), limit),
+            Self::Slots(tx) => tx.send_timeout(&message.slot(), limit),
+            Self::Lossy(tx) => match tx.send(message.bytes()) {
+                Err(SendError::Closed) => Err(SendTimeoutError::Closed),
+                Err(SendError::Corrupt(corrupt)) => Err(SendTimeoutError::Corrupt(corrupt)),
+                Err(error) => unreachable!("{error}"),
+                Ok(_) => Ok(()),
+            },
+        }
+    }
+
+    /// Loans room and writes the message to it; the loan lasts while `held` runs, and is given up then.
+    pub(crate) fn loan(&mut self, message: &Message, held: impl FnOnce()) -> Verdict {
+        match self {
+            Self::Records(tx) => {
+                let mut loan = tx.loan(message.bytes().len())?;
+                loan.copy_from_slice(message.bytes());
+                held();
+            }
+            Self::Slots(tx) => {
+                let mut loan = tx.loan()?;
+                *loan = message.slot();
+                held();
+            }
+            Self::Lossy(_) => return Err("rings that lose messages lend nothing".into()),
+        }
+        Ok(())
+    }
+
+    /// Sends them all at once.
+    pub(crate) fn batch(&mut self, messages: &[Message]) -> Verdict {
+        match self {
+            Self::Records(tx) => {
+                let mut batch = tx.batch();
+                messages.iter().try_for_each(|message| batch.push(message.bytes()))?;
+                batch.send();
+            }
+            Self::Slots(tx) => {
+                let mut batch = tx.batch();
+                messages.iter().try_for_each(|message| batch.push(&message.slot()))?;
+                batch.send();
+            }
+            Self::Lossy(_) => return Err("rings that lose messages have no batches".into()),
+        }
+        Ok(())
+    }
+
+    /// Stages messages that nobody will ever see.
+    pub(crate) fn stage_and_forget(&mut self, messages: &[Message]) {
+        match self {
+            Self::Records(tx) => {
+                let mut batch = tx.batch();
+                let _ = messages.iter().try_for_each(|message| batch.push(message.bytes()));
+                std::mem::forget(batch);
+            }
+            Self::Slots(tx) => {
+                let mut batch = tx.batch();
+                let _ = messages.iter().try_for_each(|message| batch.push(&message.slot()));
+                std::mem::forget(batch);
+            }
+            Self::Lossy(_) => {}
+        }
+    }
+
+    pub(crate) fn close(self) -> Result<(), ringway::Error> {
+        match self {
+            Self::Records(tx) => tx.close(),
+            Self::Slots(tx) => tx.close(),
+            Self::Lossy(tx) => tx.close(),
+        }
+    }
+}
+
+/// A message as it was received.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Its number, if it is whole.
+    pub(crate) number: Result<u64, String>,
+    /// Messages that were lost in front of it, as the receiver was told.
+    pub(crate) lost: u64,
+}
+
+/// A receiving end.
+#[derive(Debug)]
+pub(crate) enum Rx {
+    Records(spsc::Receiver),
+    Slots(slots::Receiver<Slot>),
+    Lossy(lossy::Receiver),
+}
+
+impl Rx {
+    /// Receives, waiting so long at the most.
+    pub(crate) fn take(&mut self, limit: Duration) -> Result<Taken, RecvTimeoutError> {
+        let (number, lost) = match self {
+            Self::Records(rx) => (message::number(&rx.recv_timeout(limit)?), 0),
+            Self::Slots(rx) => (message::number(rx.recv_timeout(limit)?.as_bytes()), 0),
+            Self::Lossy(rx) => {
+                let received = rx.recv_timeout(limit)?;
+                (message::number(&received), received.lost())
+            }
+        };
+        Ok(Taken { number, lost })
+    }
+
+    /// Receives up to `max` at once, waiting so long at the most, and hands the number of each to `each` before they are
+    /// released; those after one that it does not like are left.
+    pub(crate) fn take_batch(
+        &mut self,
+        max: usize,
+        limit: Duration,
+        each: impl FnMut(Result<u64, String>) -> Verdict,
+    ) -> Result<Verdict, RecvTimeoutError> {
+        Ok(match self {
+            Self::Records(rx) => {
+                let batch = rx.recv_batch_timeout(max, limit)?;
+                batch.iter().map(|message| message::number(message.bytes())).try_for_each(each)
+            }
+            Self::Slots(rx) => {
+                let batch = rx.recv_batch_timeout(max, limit)?;
+                batch.iter().map(|message| message::number(message.as_bytes())).try_for_each(each)
+            }
+            Self::Lossy(rx) => {
+                let received = rx.recv_timeout(limit)?;
+                std::iter::once(message::number(&received)).try_for_each(each)
+            }
+        })
+    }
+
+    /// Messages that were lost, all in all, as the receiver was told.
+    pub(crate) fn lost(&self) -> u64 {
+        match self {
+            Self::Records(_) | Self::Slots(_) => 0,
+            Self::Lossy(rx) => rx.lost(),
+        }
+    }
+
+    /// Receives, for as long as it takes, without a look at the message; it is held while `held` runs, and released then.
+    pub(crate) fn hold(&mut self, held: impl FnOnce()) -> Verdict {
+        match self {
+            Self::Records(rx) => {
+                let _received = rx.recv()?;
+                held();
+            }
+            Self::Slots(rx) => {
+                let _received = rx.recv()?;
+                held();
+            }
+            Self::Lossy(rx) => {
+                let _received = rx.recv()?;
+                held();
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives up to `max` at once, without a look at them, and releases them.
+    pub(crate) fn pass(&mut self, max: usize) -> Verdict {
+        match self {
+            Self::Records(rx) => drop(rx.recv_batch(max)?.iter().count()),
+            Self::Slots(rx) => drop(rx.recv_batch(max)?.iter().count()),
+            Self::Lossy(_) => return Err("rings that lose messages have no batches".into()),
+        }
+        Ok(())
+    }
+}

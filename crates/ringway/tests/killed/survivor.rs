@@ -1,0 +1,290 @@
+//! The other end, in this process: what it does while the victim dies, and what it must still be able to do.
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ringway::{RecvTimeoutError, SendTimeoutError, Side, inspect::State};
+
+use crate::{
+    PROGRESS,
+    ledger::{Ledger, Reached},
+    news,
+    operation::{Operation, Peer},
+    ring::{Ring, Rx, Taken, Tx, Verdict},
+};
+
+/// Messages that go around any of the rings.
+const LAP: u64 = 80;
+/// Messages that are taken to wake a sender: more than an eighth of a ring.
+const SOME: usize = 10;
+/// How long a survivor may sleep.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After so long a sender that waits for room has looked by itself, and sleeps for good.
+const NAP: Duration = Duration::from_millis(2);
+
+/// The other end.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(crate) enum Survivor {
+    Receiver { rx: Rx, taken: Vec<Taken> },
+    Sender { tx: Tx, sent: u64 },
+    SleepingReceiver(Sleeper<(Rx, Result<Taken, RecvTimeoutError>)>),
+    SleepingSender(Sleeper<(Tx, Result<(), SendTimeoutError>)>),
+    Absent,
+}
+
+impl Survivor {
+    /// Takes the other end, and does on both what came before.
+    pub(crate) fn start(operation: &Operation, ring: &Ring) -> Verdict<Self> {
+        let victim = operation.victim();
+        if operation.before == [0, 0] && operation.peer == Peer::Absent {
+            return Ok(Self::Absent);
+        }
+        let both = |side| operation.before != [0, 0] || side != victim;
+        let mut tx = both(Side::Sender).then(|| ring.sender()).transpose()?;
+        let mut rx = both(Side::Receiver).then(|| ring.receiver()).transpose()?;
+        if let (Some(tx), Some(rx)) = (&mut tx, &mut rx) {
+            let [sent, received] = operation.before;
+            for number in 0..sent {
+                tx.send(&operation.message(number))?;
+                if number < received {
+                    rx.take(PROGRESS)?.number?;
+                }
+            }
+        }
+        Ok(match victim {
+            Side::Sender => Self::Receiver { rx: rx.ok_or("no receiver")?, taken: Vec::new() },
+            Side::Receiver => Self::Sender { tx: tx.ok_or("no sender")?, sent: operation.before[0] },
+        })
+    }
+
+    /// The victim stands at the beginning: falls asleep, or leaves, if that is its part.
+    pub(crate) fn get_ready(self, operation: &Operation, ring: &Ring) -> Verdict<Self> {
+        match (operation.peer, self) {
+            (Peer::Absent, _) => Ok(Self::Absent),
+            (Peer::Asleep, Self::Receiver { mut rx, .. }) => {
+                let sleeper = Sleeper::start(move || {
+                    let taken = rx.take(PATIENCE);
+                    (rx, taken)
+                });
+                await_state(|| ring.status().is_ok_and(|status| status.receiver.state == State::Asleep))?;
+                Ok(Self::SleepingReceiver(sleeper))
+            }
+            (Peer::Asleep, Self::Sender { mut tx, sent }) => {
+                let message = operation.message(sent);
+                let sleeper = Sleeper::start(move || {
+                    let sent = tx.send_timeout(&message, PATIENCE);
+                    (tx, sent)
+                });
+                await_state(|| ring.status().is_ok_and(|status| status.sender.state == State::Asleep))?;
+                thread::sleep(NAP);
+                Ok(Self::SleepingSender(sleeper))
+            }
+            (_, awake) => Ok(awake),
+        }
+    }
+
+    /// Wakes the victim, which sleeps.
+    pub(crate) fn wake_victim(&mut self, operation: &Operation) -> Verdict {
+        match self {
+            Self::Receiver { rx, taken } => {
+                for _ in 0..SOME {
+                    taken.push(rx.take(PROGRESS)?);
+                }
+                Ok(())
+            }
+            Self::Sender { tx, sent } => {
+                tx.send_timeout(&operation.message(*sent), PROGRESS)?;
+                *sent += 1;
+                Ok(())
+            }
+            _ => Err("the victim sleeps, and there is nobody to wake it".into()),
+        }
+    }
+
+    /// The victim is dead: everything that was promised.
+    pub(crate) fn carry_on(self, operation: &Operation, ring: Ring, reached: Reached) -> Verdict {
+        if ring.is_held(operation.victim()) {
+            return Err("the dead one still holds its end".into());
+        }
+        if ring.files() > 1 {
+            return Err("something half made was left behind".into());
+        }
+        let (tx, rx, ledger, next) = match operation.victim() {
+            Side::Sender => self.outlive_sender(operation, &ring, reached)?,
+            Side::Receiver => self.outlive_receiver(operation, &ring, reached)?,
+        };
+        flow(operation, tx, rx, ledger, next)?;
+        ring.left_nothing()
+    }
+
+    fn outlive_sender(
+        self,
+        operation: &Operation,
+        ring: &Ring,
+        reached: Reached,
+    ) -> Verdict<(Tx, Rx, Ledger, u64)> {
+        let sends = operation.sends();
+        let mut ledger = Ledger::of_survivor(operation.before[1], sends.clone(), reached);
+        let (mut rx, taken) = match self {
+            Self::Receiver { rx, taken } => (rx, taken),
+            Self::SleepingReceiver(mut sleeper) => {
+                let is_there = ring.status()?.pending_messages != Some(0);
+                // Who came to the end has woken it; otherwise the successor does, by coming, or with its first message.
+                if reached == Reached::End {
+                    sleeper.wakes()?;
+                }
+                let mut tx = ring.sender()?;
+                if is_there {
+                    sleeper.wakes()?;
+                }
+                tx.send_timeout(&operation.message(sends.end), PROGRESS)?;
+                let (mut rx, taken) = sleeper.wake()?;
+                ledger.enter(taken?)?;
+                drain(&mut rx, &mut ledger)?;
+                return Ok((tx, rx, ledger, sends.end + 1));
+            }
+            _ => (ring.receiver()?, Vec::new()),
+        };
+        taken.into_iter().try_for_each(|taken| ledger.enter(taken))?;
+        let pending = ring.status()?.pending_messages;
+        let (had, told) = drain(&mut rx, &mut ledger)?;
+        news::receiver_is_told(operation, &told)?;
+        if pending != Some(had) {
+            return Err(format!("{had} messages came where {pending:?} were said to be pending").into());
+        }
+        if operation.kind.is_lossless()
+            && !ledger.has_all_before(sends.start)
+            && !ledger.has_all_before(sends.end)
+        {
+            return Err(format!("{ledger:?} after all was received, of {sends:?}").into());
+        }
+        Ok((ring.sender()?, rx, ledger, sends.end))
+    }
+
+    fn outlive_receiver(
+        self,
+        operation: &Operation,
+        ring: &Ring,
+        reached: Reached,
+    ) -> Verdict<(Tx, Rx, Ledger, u64)> {
+        let mut ledger = Ledger::of_successor(operation.releases(), reached);
+        let (mut tx, mut next) = match self {
+            Self::Sender { tx, sent } => (tx, sent),
+            Self::SleepingSender(mut sleeper) => {
+                let [sent, received] = operation.before;
+                let is_room = ring.status()?.pending_messages != Some(sent - received);
+                // As above.
+                if reached == Reached::End {
+                    sleeper.wakes()?;
+                }
+                let mut rx = ring.receiver()?;
+                if is_room {
+                    sleeper.wakes()?;
+                }
+                drain(&mut rx, &mut ledger)?;
+                let (tx, sent) = sleeper.wake()?;
+                sent?;
+                drain(&mut rx, &mut ledger)?;
+                return Ok((tx, rx, ledger, operation.before[0] + 1));
+            }
+            _ => (ring.sender()?, operation.before[0]),
+        };
+        let pending = ring.status()?.pending_messages;
+        let releases = operation.releases();
+        if operation.kind.is_lossless()
+            && pending != Some(next - releases.start)
+            && pending != Some(next - releases.end)
+        {
+            return Err(
+                format!("{pending:?} messages are said to be pending of {releases:?} to {next}").into()
+            );
+        }
+        for _ in 0..if operation.kind.is_lossless() { LAP } else { 4 } {
+            if let Err(told) = tx.send_timeout(&operation.message(next), Duration::ZERO) {
+                news::sender_is_told(operation, &told)?;
+                break;
+            }
+            next += 1;
+        }
+        let mut rx = ring.receiver()?;
+        drain(&mut rx, &mut ledger)?;
+        if operation.kind.is_lossless() && !ledger.has_all_before(next) {
+            return Err(format!("{ledger:?} after all of {next} was received").into());
+        }
+        Ok((tx, rx, ledger, next))
+    }
+}
+
+/// Receives what there is. How many that were, and what came then.
+fn drain(rx: &mut Rx, ledger: &mut Ledger) -> Verdict<(u64, RecvTimeoutError)> {
+    let mut had = 0;
+    loop {
+        match rx.take(Duration::ZERO) {
+            Ok(taken) => ledger.enter(taken)?,
+            Err(told) => {
+                ledger.enter_lost(rx.lost());
+                return Ok((had, told));
+            }
+        }
+        had += 1;
+    }
+}
+
+/// Once around the ring, and a good end.
+fn flow(operation: &Operation, mut tx: Tx, mut rx: Rx, mut ledger: Ledger, next: u64) -> Verdict {
+    for number in next..next + LAP {
+        tx.send_timeout(&operation.message(number), PROGRESS)?;
+        while !ledger.has_all_before(number + 1) {
+            ledger.enter(rx.take(PROGRESS)?)?;
+        }
+    }
+    tx.close()?;
+    match rx.take(PROGRESS) {
+        Err(RecvTimeoutError::Closed) => Ok(()),
+        other => Err(format!("after the sender has closed: {other:?}").into()),
+    }
+}
+
+/// A thread that sleeps in a call of the library.
+pub(crate) struct Sleeper<T> {
+    thread: mpsc::Receiver<T>,
+    /// What the call came to.
+    done: Option<T>,
+}
+
+impl<T: Send + 'static> Sleeper<T> {
+    fn start(call: impl FnOnce() -> T + Send + 'static) -> Self {
+        let (done, thread) = mpsc::channel();
+        thread::spawn(move || done.send(call()));
+        Self { thread, done: None }
+    }
+
+    /// There is news: it wakes.
+    fn wakes(&mut self) -> Verdict {
+        if self.done.is_none() {
+            let done = self.thread.recv_timeout(PROGRESS);
+            self.done = Some(done.map_err(|_| "the survivor sleeps on, though there is news")?);
+        }
+        Ok(())
+    }
+
+    /// What the call came to, now that there is news.
+    fn wake(mut self) -> Verdict<T> {
+        self.wakes()?;
+        Ok(self.done.expect("it woke"))
+    }
+}
+
+fn await_state(is_there: impl Fn() -> bool) -> Verdict {
+    let limit = Instant::now() + PATIENCE;
+    while !is_there() {
+        if Instant::now() > limit {
+            return Err("the survivor does not fall asleep".into());
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
