@@ -18,7 +18,7 @@
 //! ```
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -78,20 +78,20 @@ impl Feature {
     /// # Errors
     /// What the kernel, or a sandbox in its place, answers. What rests on a memfd fails with it.
     pub fn try_out(self) -> io::Result<()> {
-        let file = File::from(sys::memfd(c"ringway-host", false)?);
+        let memfd = || sys::memfd(c"ringway-host", false);
         match self {
-            Feature::Memfd => Ok(()),
-            Feature::SizeSeals => sys::seal_size(&file),
-            Feature::FutureWriteSeal => {
-                let _mapped = mapped(&file)?;
-                sys::add_seals(&file, libc::F_SEAL_FUTURE_WRITE)
-            }
+            Feature::Memfd => memfd().map(drop),
+            Feature::SizeSeals => sys::seal_size(memfd()?),
+            Feature::FutureWriteSeal => sys::add_seals(memfd()?, libc::F_SEAL_FUTURE_WRITE),
             Feature::NoexecSeal => sys::memfd_with(c"ringway-host", libc::MFD_NOEXEC_SEAL).map(drop),
-            Feature::DescriptorPaths => sys::open(&proc_path(&file), libc::O_RDWR, 0).map(drop),
-            Feature::OpenFileLocks => sys::try_lock(&file, 0, Hold::Alone).map(drop),
-            Feature::NotForked => mapped(&file)?.advise(Advice::DontFork),
-            Feature::NotDumped => mapped(&file)?.advise(Advice::DontDump),
-            Feature::Populate => mapped(&file)?.advise(Advice::PopulateWrite),
+            Feature::DescriptorPaths => {
+                let memfd = memfd()?;
+                sys::open(&proc_path(&memfd), libc::O_RDWR, 0).map(drop)
+            }
+            Feature::OpenFileLocks => sys::try_lock(memfd()?, 0, Hold::Alone).map(drop),
+            Feature::NotForked => page()?.advise(Advice::DontFork),
+            Feature::NotDumped => page()?.advise(Advice::DontDump),
+            Feature::Populate => page()?.advise(Advice::PopulateWrite),
         }
     }
 }
@@ -113,11 +113,10 @@ impl fmt::Display for Feature {
     }
 }
 
-/// A page of the file.
-fn mapped(file: &File) -> io::Result<MmapRaw> {
-    let page = sys::page_size();
-    file.set_len(page)?;
-    MmapOptions::new().len(usize::try_from(page).unwrap_or(4096)).map_raw(file)
+/// A page of memory. Of no file: to size one may raise a signal (`RLIMIT_FSIZE`).
+fn page() -> io::Result<MmapRaw> {
+    let size = usize::try_from(sys::page_size()).unwrap_or(4096);
+    MmapOptions::new().len(size).map_anon().map(MmapRaw::from)
 }
 
 /// The limits of this process. `None`: no limit.
@@ -221,7 +220,13 @@ mod tests {
 
     #[test]
     fn what_every_segment_needs_can_be_had_here() {
-        for feature in [Feature::Memfd, Feature::SizeSeals, Feature::OpenFileLocks, Feature::NotForked] {
+        for feature in [
+            Feature::Memfd,
+            Feature::SizeSeals,
+            Feature::DescriptorPaths,
+            Feature::OpenFileLocks,
+            Feature::NotForked,
+        ] {
             feature.try_out().unwrap();
         }
         assert!(Mount::of("/dev/shm".as_ref()).unwrap().in_memory);
