@@ -44,10 +44,10 @@ enum Command {
     Stat(stat::Options),
     /// Says what this host gives for rings and what it lacks: kernel, mount of names, limits, huge pages, processors.
     ///
-    /// Calls of the kernel are tried, for a sandbox may forbid them; nothing is changed. Each finding is good, worse (Ringway
-    /// works, with something lost), missing (a large part of it does not work) or unknown (the host does not tell), and
-    /// what is not good says what that means and how to mend it. Ends with 0 if Ringway can work, with 1 if something is missing
-    /// that it cannot do without.
+    /// Calls of the kernel are tried, for a sandbox may forbid them; nothing of it is left. Each finding is good, worse
+    /// (Ringway works, with something lost), missing (rings do not work, at least those with names or those without) or
+    /// unknown (the host does not tell); what is not good says what that means and how to mend it. Ends with 0 if
+    /// Ringway can work, with 1 if something is missing that it cannot do without.
     Doctor(doctor::Options),
 }
 

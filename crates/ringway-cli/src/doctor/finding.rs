@@ -13,7 +13,7 @@ pub(super) enum Verdict {
     Good,
     /// Ringway works, with something lost.
     Worse,
-    /// Ringway, or a large part of it, does not work.
+    /// Rings do not work, at least those with names or those without.
     Missing,
     /// The host does not tell.
     Unknown,
@@ -159,7 +159,8 @@ impl fmt::Display for Report {
         }
         let [good, worse, missing, unknown] =
             [Verdict::Good, Verdict::Worse, Verdict::Missing, Verdict::Unknown].map(|one| self.count(one));
-        let works = if self.works { "Ringway works here" } else { "Ringway does not work here" };
+        let works =
+            if self.works { "Ringway works here" } else { "Ringway cannot do without what is missing" };
         writeln!(f, "\n{works}: {good} good, {worse} worse, {missing} missing, {unknown} unknown")
     }
 }
@@ -207,7 +208,7 @@ mod tests {
         all[1].verdict = Verdict::Missing;
         let report = Report::new(all);
         assert_eq!((report.works, report.missing()), (false, vec!["a longer name"]));
-        assert!(report.to_string().contains("Ringway does not work here"), "{report}");
+        assert!(report.to_string().contains("cannot do without"), "{report}");
     }
 
     #[test]

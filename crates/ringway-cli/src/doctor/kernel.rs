@@ -168,8 +168,8 @@ fn waiting_trial(feature: waiting::Feature) -> Option<Trial> {
         Membarrier => (
             Version(4, 16),
             Verdict::Worse,
-            "a sleeper can take the fence on itself, and spare senders theirs",
-            "every send to a receiver that may sleep needs its fence",
+            "one process can execute a fence for all others, so that those who are busy need none",
+            "who sends to a receiver that may sleep executes a fence for each message or batch, as by default",
         ),
         _ => return None,
     };
@@ -178,7 +178,7 @@ fn waiting_trial(feature: waiting::Feature) -> Option<Trial> {
 
 fn membarrier_commands(known: io::Result<u32>) -> Finding {
     let name = "membarrier commands";
-    let means = "which fences on behalf of others there are; the one tried above is all that is needed";
+    let means = "which fences for others there are; the one tried above is all that is needed";
     match known {
         Ok(bits) => Finding::new(Topic::Kernel, name, format!("{bits:#x}")).figure("commands_bits", bits),
         Err(error) => Finding::new(Topic::Kernel, name, error.to_string()).unknown(),

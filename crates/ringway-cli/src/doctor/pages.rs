@@ -17,7 +17,7 @@ fn pool(host: &Host) -> Finding {
     let pool = host.text("/proc/meminfo").and_then(|memory| Pool::of(&memory, beyond));
     let Some(pool) = pool else {
         return Finding::new(Topic::HugePages, "pool", "none in this kernel, or not said")
-            .means("rings that ask for huge pages (`huge_pages`) get ordinary ones, and say so")
+            .means("rings that ask for them (`huge_pages`) get ordinary ones, and say so")
             .unknown();
     };
     let page = pool.page.map_or_else(|| "a size that is not said".to_owned(), |page| Rough(page).to_string());
@@ -34,7 +34,7 @@ fn pool(host: &Host) -> Finding {
         return found;
     }
     found
-        .means("rings that ask for huge pages (`huge_pages`) get ordinary ones, and say so: large rings miss the TLB more")
+        .means("rings that ask for them (`huge_pages`) get ordinary ones, and say so: large rings miss the TLB more")
         .bad(Verdict::Worse, "sysctl vm.nr_hugepages=64")
 }
 
@@ -47,12 +47,12 @@ fn transparent(host: &Host) -> Finding {
     });
     let found = Finding::new(Topic::HugePages, "shared memory", chosen.unwrap_or("not said"))
         .figure("shmem_enabled", chosen)
-        .means("the kernel lays large rings without a name in huge pages by itself; those with names: the mount's huge=");
+        .means("large rings without names come to lie in huge pages by themselves; those with names by the mount's huge=");
     match chosen {
         None => found.unknown(),
         Some("always" | "within_size" | "force") => found,
         Some(_) => found
-            .means("rings lie in ordinary pages, but those that ask for the pool's: large rings miss the TLB more")
+            .means("only rings that ask for the pool's have huge pages: other large ones miss the TLB more")
             .bad(
                 Verdict::Worse,
                 format!("echo within_size > {FILE}; for names: mount -o remount,huge=within_size /dev/shm"),
