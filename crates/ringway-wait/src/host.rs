@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_that_takes_a_robust_list_marks_the_word_of_a_thread_that_has_ended() {
+        match robust_list().map_err(|error| (error.raw_os_error(), error)) {
+            Ok(()) => {}
+            Err((Some(_), error)) => eprintln!("skipped: no robust list here: {error}"),
+            Err((None, error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
     fn trying_does_no_harm_however_often() {
         for feature in Feature::ALL {
             let first = feature.try_out().map_err(|error| error.raw_os_error());

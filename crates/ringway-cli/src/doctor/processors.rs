@@ -248,9 +248,10 @@ mod tests {
         made.file("/one/x/cpu.cfs_quota_us", "150000\n");
         let found = quota(&made.host());
         assert_eq!((found.verdict, found.found.as_str()), (Verdict::Worse, "1.50 processors, in /one/x"));
-        for rubbish in ["1 0", "1", "", "x y"] {
+        made.file("/one/x/cpu.cfs_quota_us", "rubbish");
+        for rubbish in ["1 0", "0 0", "1", "", "x y"] {
             made.file("/two/a/cpu.max", rubbish);
-            assert!(quota(&made.host()).found.contains("/one/x"), "{rubbish}");
+            assert_eq!(quota(&made.host()).found, "none", "{rubbish}");
         }
     }
 
