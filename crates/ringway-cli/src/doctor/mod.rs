@@ -3,8 +3,8 @@
 //! What can be tried is tried, and what is limited is looked up; nothing of it is left. Whatever cannot be read, or makes
 //! no sense, is a finding too: *unknown*.
 //!
-//! Each module looks at one part of the host, by its files ([`host::Host`]) or by what the library has tried, and says
-//! what it has found ([`finding::Finding`]).
+//! Each module looks at one part of the host, by its files (`host.rs`) or by what the library has tried, and says
+//! what it has found (`finding.rs`).
 
 mod finding;
 mod host;
