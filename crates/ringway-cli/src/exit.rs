@@ -56,6 +56,11 @@ impl Failure {
         Self { exit: Exit::Failed, words }
     }
 
+    pub(crate) fn lacking(missing: &[&str]) -> Self {
+        let words = format!("this host lacks what Ringway cannot do without: {}", missing.join("; "));
+        Self { exit: Exit::Failed, words }
+    }
+
     fn stream(what: &str, error: io::Error) -> Self {
         Self { exit: refused(&error), words: format!("cannot {what}: {error}") }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use ringway_cli::{bench, exit::Failure, get, ls, put, stat, stream};
+use ringway_cli::{bench, doctor, exit::Failure, get, ls, put, stat, stream};
 
 /// Messages between processes through shared memory.
 #[derive(Debug, Parser)]
@@ -42,6 +42,13 @@ enum Command {
     ///
     /// Looking changes nothing, and nobody notices.
     Stat(stat::Options),
+    /// Says what this host gives for rings and what it lacks: kernel, mount of names, limits, huge pages, processors.
+    ///
+    /// Calls of the kernel are tried, for a sandbox may forbid them; nothing of it is left. Each finding is good, worse
+    /// (Ringway works, with something lost), missing (rings do not work, at least those with names or those without) or
+    /// unknown (the host does not tell); what is not good says what that means and how to mend it. Ends with 0 if
+    /// Ringway can work, with 1 if something is missing that it cannot do without.
+    Doctor(doctor::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
         Command::Get(options) => get::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Stat(options) => stat::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

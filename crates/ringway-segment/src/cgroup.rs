@@ -1,4 +1,4 @@
-//! How much memory the control groups of this process leave it.
+//! The control groups of this process, and how much memory they leave it.
 //!
 //! A process is in one group of each hierarchy, and the limits of all groups above count too. Containers show
 //! only a part of the hierarchy, and sandboxes nothing: what cannot be read is no limit.
@@ -6,21 +6,24 @@
 use std::path::{Path, PathBuf};
 
 use crate::limits::read;
+use crate::mounts::{self, Mounted};
 
 /// Version 1 writes no limit as a number near the largest; version 2 as a word, which is no number.
 const UNLIMITED: u64 = 1 << 62;
 
 /// The tightest limit: bytes left, and the group that sets it.
 pub(crate) fn room() -> Option<(u64, PathBuf)> {
-    let membership = read("/proc/self/cgroup")?;
-    let mounts = read("/proc/self/mountinfo")?;
-    hierarchies(&membership, &mounts).iter().filter_map(Hierarchy::room).min_by_key(|(left, _)| *left)
+    let budget =
+        Budget::tightest(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?, |file| read(file))?;
+    Some((budget.left(), budget.group))
 }
 
-/// The two generations of the interface, which differ in names only.
+/// The two generations of the interface, which differ in the names of files and what is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub enum Version {
+    /// A hierarchy for each controller, or a few of them.
     One,
+    /// One hierarchy for all.
     Two,
 }
 
@@ -48,90 +51,108 @@ impl Version {
     }
 }
 
-/// One hierarchy that accounts memory, and where in it this process is.
-#[derive(Debug, PartialEq, Eq)]
-struct Hierarchy {
+/// What a group allows all processes in it together, and in the groups below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// The group's directory.
+    pub group: PathBuf,
+    /// The file in it that the limit is written to.
+    pub file: &'static str,
+    /// Bytes in all.
+    pub limit: u64,
+    /// Bytes taken, without those that the kernel would give back when asked.
+    pub used: u64,
+}
+
+impl Budget {
+    /// The tightest of all that hold for a process, by the texts of its `/proc/self/cgroup` and
+    /// `/proc/self/mountinfo`; `read` gives the text of a file. `None` if no limit can be read.
+    pub fn tightest(
+        membership: &str,
+        mounts: &str,
+        read: impl Fn(&Path) -> Option<String>,
+    ) -> Option<Budget> {
+        let hierarchies = hierarchies(membership, mounts, "memory");
+        let budgets = hierarchies.iter().flat_map(|hierarchy| {
+            hierarchy.groups().filter_map(|group| Budget::of(group, hierarchy.version, &read))
+        });
+        budgets.min_by_key(Budget::left)
+    }
+
+    fn of(group: &Path, version: Version, read: impl Fn(&Path) -> Option<String>) -> Option<Budget> {
+        let number = |file| read(&group.join(file))?.trim().parse::<u64>().ok();
+        let limit = number(version.limit()).filter(|limit| *limit < UNLIMITED)?;
+        let usage = number(version.usage())?;
+        let stat = read(&group.join("memory.stat")).unwrap_or_default();
+        let reclaimable = version
+            .reclaimable()
+            .iter()
+            .filter_map(|key| stat.lines().find_map(|line| line.strip_prefix(key)))
+            .filter_map(|bytes| bytes.trim().parse::<u64>().ok())
+            .fold(0, u64::saturating_add);
+        let used = usage.saturating_sub(reclaimable);
+        Some(Budget { group: group.to_owned(), file: version.limit(), limit, used })
+    }
+
+    /// Bytes left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+}
+
+/// One hierarchy, and where in it a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
     version: Version,
     mount: PathBuf,
     group: PathBuf,
 }
 
 impl Hierarchy {
-    fn room(&self) -> Option<(u64, PathBuf)> {
-        self.group
-            .ancestors()
-            .take_while(|group| group.starts_with(&self.mount))
-            .filter_map(|group| Some((self.left_in(group)?, group.to_owned())))
-            .min_by_key(|(left, _)| *left)
+    /// Its generation.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
-    fn left_in(&self, group: &Path) -> Option<u64> {
-        let number = |file| read(group.join(file))?.trim().parse::<u64>().ok();
-        let limit = number(self.version.limit()).filter(|limit| *limit < UNLIMITED)?;
-        let usage = number(self.version.usage())?;
-        let stat = read(group.join("memory.stat")).unwrap_or_default();
-        let reclaimable: u64 = self
-            .version
-            .reclaimable()
-            .iter()
-            .filter_map(|key| stat.lines().find_map(|line| line.strip_prefix(key)))
-            .filter_map(|bytes| bytes.trim().parse::<u64>().ok())
-            .sum();
-        Some(limit.saturating_sub(usage.saturating_sub(reclaimable)))
+    /// The directories of the process's group and of all that are seen above it, from the innermost out.
+    pub fn groups(&self) -> impl Iterator<Item = &Path> {
+        self.group.ancestors().take_while(|group| group.starts_with(&self.mount))
     }
 }
 
-fn hierarchies(membership: &str, mounts: &str) -> Vec<Hierarchy> {
-    mounts.lines().filter_map(|line| hierarchy(membership, line)).collect()
+/// The hierarchies that have this controller, by the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+#[must_use]
+pub fn hierarchies(membership: &str, mounts: &str, controller: &str) -> Vec<Hierarchy> {
+    let mounts = mounts::parse(mounts);
+    mounts.filter_map(|mounted| hierarchy(membership, &mounted, controller)).collect()
 }
 
-/// Reads one line of `/proc/self/mountinfo`: `id parent device root mount options… - type source super-options`.
-fn hierarchy(membership: &str, line: &str) -> Option<Hierarchy> {
-    let (place, kind) = line.split_once(" - ")?;
-    let mut place = place.split(' ').skip(3);
-    let (root, mount) = (unescaped(place.next()?), PathBuf::from(unescaped(place.next()?)));
-    let mut kind = kind.split(' ');
-    let version = match kind.next()? {
+fn hierarchy(membership: &str, mounted: &Mounted, controller: &str) -> Option<Hierarchy> {
+    let version = match mounted.kind.as_str() {
         "cgroup2" => Version::Two,
-        "cgroup" if kind.nth(1)?.split(',').any(|option| option == "memory") => Version::One,
+        "cgroup" if mounted.super_options.split(',').any(|option| option == controller) => Version::One,
         _ => return None,
     };
     let path = membership.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
         match version {
-            Version::One => controllers.split(',').any(|name| name == "memory").then_some(path),
+            Version::One => controllers.split(',').any(|name| name == controller).then_some(path),
             Version::Two => controllers.is_empty().then_some(path),
         }
     })?;
     // A container sees only what lies below `root`; if its own path does not, its group is what is mounted.
-    let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
+    let below = Path::new(path).strip_prefix(&mounted.root).unwrap_or(Path::new(""));
+    let mount = mounted.point.clone();
     let group = if below.components().any(|part| part.as_os_str() == "..") {
         mount.clone()
     } else {
         mount.join(below)
     };
     Some(Hierarchy { version, mount, group })
-}
-
-/// A path as it is. Mountinfo writes what would break its lines, and the backslash, as three octal digits: `\040`.
-fn unescaped(field: &str) -> String {
-    let mut parts = field.split('\\');
-    let mut path = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match digits.filter(u8::is_ascii) {
-            Some(byte) => {
-                path.push(byte.into());
-                path.push_str(&part[3..]);
-            }
-            None => {
-                path.push('\\');
-                path.push_str(part);
-            }
-        }
-    }
-    path
 }
 
 #[cfg(test)]
@@ -148,7 +169,7 @@ mod tests {
 
     #[test]
     fn groups_are_found_in_both_versions_and_below_a_containers_root() {
-        let found = hierarchies("9:pids:/x\n4:cpu,memory:/a/b\n0::/docker/ab/c\n", MOUNTS);
+        let found = hierarchies("9:pids:/x\n4:cpu,memory:/a/b\n0::/docker/ab/c\n", MOUNTS, "memory");
         assert_eq!(
             found,
             [
@@ -167,26 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_mountinfo_are_decoded() {
-        let line = r"42 31 0:38 /my\040slice /cg/two\011\134words rw - cgroup2 cgroup2 rw";
-        let found = hierarchies("0::/my slice/a b\n", line);
-        assert_eq!(found[0].mount, Path::new("/cg/two\t\\words"));
-        assert_eq!(found[0].group, Path::new("/cg/two\t\\words/a b"));
-        for plain in ["", "/", "/ü", r"/a\", r"/a\04", r"/a\09x", r"/a\ü", r"/a\377"] {
-            assert_eq!(unescaped(plain), plain);
-        }
-    }
-
-    #[test]
     fn a_path_outside_what_is_mounted_means_the_mounted_group() {
-        let found = hierarchies("0::/../elsewhere\n", MOUNTS);
+        let found = hierarchies("0::/../elsewhere\n", MOUNTS, "memory");
         assert_eq!(found[0].group, Path::new("/cg/unified"));
     }
 
     #[test]
     fn the_tightest_group_on_the_way_up_counts_and_cached_files_do_not() {
         let root = tempfile::tempdir().unwrap();
-        let (mount, group) = (root.path().to_owned(), root.path().join("a/b"));
+        let group = root.path().join("a/b");
         fs::create_dir_all(&group).unwrap();
         let write = |place: &Path, file: &str, text: &str| fs::write(place.join(file), text).unwrap();
         write(&group, "memory.max", "max\n");
@@ -196,15 +206,17 @@ mod tests {
         write(&root.path().join("a"), "memory.stat", "anon 1\ninactive_file 200\nactive_file 50\n");
         write(root.path(), "memory.max", "9000\n");
         write(root.path(), "memory.current", "100\n");
-        let hierarchy = Hierarchy { version: Version::Two, mount, group };
-        assert_eq!(hierarchy.room(), Some((350, root.path().join("a"))));
+        let mounts = format!("42 31 0:38 / {} rw - cgroup2 cgroup2 rw\n", root.path().display());
+        let budget = Budget::tightest("0::/a/b\n", &mounts, |file| read(file)).unwrap();
+        assert_eq!((budget.left(), &budget.group), (350, &root.path().join("a")));
+        assert_eq!((budget.limit, budget.used, budget.file), (1000, 650, "memory.max"));
     }
 
     #[test]
     fn what_cannot_be_read_is_no_limit() {
-        let nowhere = PathBuf::from("/nonexistent");
-        assert_eq!(Hierarchy { version: Version::One, mount: nowhere.clone(), group: nowhere }.room(), None);
-        assert_eq!(hierarchies("", MOUNTS), []);
-        assert_eq!(hierarchies("0::/\n", "rubbish\n - \n"), []);
+        assert_eq!(Budget::tightest("4:memory:/a\n0::/\n", MOUNTS, |_| None), None);
+        assert_eq!(Budget::tightest("4:memory:/a\n0::/\n", MOUNTS, |_| Some("rubbish".into())), None);
+        assert_eq!(hierarchies("", MOUNTS, "memory"), []);
+        assert_eq!(hierarchies("0::/\n", "rubbish\n - \n", "memory"), []);
     }
 }

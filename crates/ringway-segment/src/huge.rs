@@ -103,21 +103,41 @@ impl AsFd for Data {
     }
 }
 
-/// Bytes that the pool of the default size has left: free and promised to nobody, or to be had beyond its size.
+/// Bytes that the pool of the default size has left, if its pages are of this size.
 fn free(memory: &str, page: u64) -> Option<u64> {
     let beyond = read("/proc/sys/vm/nr_overcommit_hugepages").and_then(|text| text.trim().parse().ok());
-    left(memory, beyond.unwrap_or_default(), page)
+    Pool::of(memory, beyond.unwrap_or_default())?.left.checked_mul(page)
 }
 
-/// The same where the pool may grow by so many pages beyond its size.
-fn left(memory: &str, beyond: u64, page: u64) -> Option<u64> {
-    let pages = |key| {
-        let rest = memory.lines().find_map(|line| line.strip_prefix(key))?;
-        rest.trim().parse::<u64>().ok()
-    };
-    let beyond = beyond.saturating_sub(pages("HugePages_Surp:").unwrap_or_default());
-    let free = pages("HugePages_Free:")?.saturating_sub(pages("HugePages_Rsvd:").unwrap_or_default());
-    free.saturating_add(beyond).checked_mul(page)
+/// The pool of huge pages of the default size; in pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pool {
+    /// Bytes of a page, `None` if that is not said.
+    pub page: Option<u64>,
+    /// How many there are.
+    pub total: u64,
+    /// How many are to be had: free and promised to nobody, or beyond the pool's size.
+    pub left: u64,
+}
+
+impl Pool {
+    /// By the text of `/proc/meminfo`, where the pool may grow by so many pages beyond its size
+    /// (`vm.nr_overcommit_hugepages`). `None` if this kernel has none.
+    #[must_use]
+    pub fn of(memory: &str, beyond: u64) -> Option<Pool> {
+        let pages = |key| {
+            let rest = memory.lines().find_map(|line| line.strip_prefix(key))?;
+            rest.trim().parse::<u64>().ok()
+        };
+        let beyond = beyond.saturating_sub(pages("HugePages_Surp:").unwrap_or_default());
+        let free = pages("HugePages_Free:")?.saturating_sub(pages("HugePages_Rsvd:").unwrap_or_default());
+        Some(Pool {
+            page: in_kilobytes(memory, "Hugepagesize:"),
+            total: pages("HugePages_Total:").unwrap_or_default(),
+            left: free.saturating_add(beyond),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -128,8 +148,8 @@ mod tests {
     fn what_is_promised_is_not_free_and_the_pool_may_grow() {
         let text = "HugePages_Total:      10\nHugePages_Free:        5\nHugePages_Rsvd:        2\n\
                     HugePages_Surp:        1\nHugepagesize:       2048 kB\n";
-        assert_eq!(left(text, 0, 100), Some(300));
-        assert_eq!(left(text, 5, 100), Some(700));
-        assert_eq!(left("MemFree: 1 kB\n", 5, 100), None);
+        assert_eq!(Pool::of(text, 0), Some(Pool { page: Some(2 << 20), total: 10, left: 3 }));
+        assert_eq!(Pool::of(text, 5).unwrap().left, 7);
+        assert_eq!(Pool::of("MemFree: 1 kB\n", 5), None);
     }
 }

@@ -10,6 +10,7 @@
 //! - **roles are exclusive and end with their holder** ([`Segment::claim`]), which the kernel sees to, also after
 //!   SIGKILL and in spite of `fork`;
 //! - **anybody with permission can look** ([`View`]) without taking part;
+//! - **a host can be asked** what it gives and what it lacks ([`mod@host`]);
 //! - **what comes from outside is checked** — seals, size, header — on a private copy before any of it is mapped.
 //!
 //! ```
@@ -56,6 +57,7 @@ mod error;
 mod fork;
 mod fresh;
 mod header;
+pub mod host;
 mod huge;
 mod inherit;
 mod inspect;
@@ -63,6 +65,7 @@ mod lent;
 mod limits;
 mod map;
 mod memory;
+mod mounts;
 mod names;
 mod offer;
 mod origin;

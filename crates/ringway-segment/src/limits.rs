@@ -173,7 +173,7 @@ pub(crate) fn locked(asked: u64, at: &Origin) -> Shortage {
 }
 
 /// What this process may still lock, `None` if that has no limit.
-fn unlocked() -> Option<u64> {
+pub(crate) fn unlocked() -> Option<u64> {
     /// `CAP_IPC_LOCK`: exempt.
     const EXEMPT: u64 = 1 << 14;
     let limit = sys::locked_limit()?;
@@ -270,7 +270,7 @@ pub(crate) fn in_kilobytes(memory: &str, key: &str) -> Option<u64> {
     rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn address_space_in_use() -> u64 {
+pub(crate) fn address_space_in_use() -> u64 {
     let pages = read("/proc/self/statm")
         .and_then(|text| text.split(' ').next().and_then(|size| size.parse::<u64>().ok()));
     pages.unwrap_or_default().saturating_mul(sys::page_size())

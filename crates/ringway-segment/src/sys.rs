@@ -29,24 +29,30 @@ pub(crate) fn effective_user() -> u32 {
 
 /// A new memfd that can be sealed and, where the kernel knows how to promise that, never executed.
 pub(crate) fn memfd(name: &CStr, huge_pages: bool) -> io::Result<OwnedFd> {
-    let create = |flags: libc::c_uint| {
-        // SAFETY: `name` is a string that ends in NUL and lives through the call, which only reads it.
-        check(unsafe { libc::memfd_create(name.as_ptr(), flags) })
-    };
     let huge = if huge_pages { libc::MFD_HUGETLB } else { 0 };
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | huge;
-    let fd = match create(flags | libc::MFD_NOEXEC_SEAL) {
+    match memfd_with(name, libc::MFD_NOEXEC_SEAL | huge) {
         // Before Linux 6.3 the flag is unknown.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => create(flags)?,
-        other => other?,
-    };
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => memfd_with(name, huge),
+        other => other,
+    }
+}
+
+/// A new memfd that can be sealed, and closes on exec; with these flags besides.
+pub(crate) fn memfd_with(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | flags;
+    // SAFETY: `name` is a string that ends in NUL and lives through the call, which only reads it.
+    let fd = check(unsafe { libc::memfd_create(name.as_ptr(), flags) })?;
     // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Seals the size for good: no shrinking, no growing, no further seals.
 pub(crate) fn seal_size(fd: impl AsFd) -> io::Result<()> {
-    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    add_seals(fd, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL)
+}
+
+/// Adds these seals to a memfd.
+pub(crate) fn add_seals(fd: impl AsFd, seals: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open for the whole call; this command takes a plain number.
     check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) })?;
     Ok(())
@@ -116,8 +122,12 @@ fn in_pieces(len: u64, mut reserve: impl FnMut(u64, u64) -> io::Result<libc::c_i
 /// What a mount says about itself.
 #[derive(Debug)]
 pub(crate) struct Mount {
+    /// Bytes in all, `None` if the mount has no limit.
+    pub(crate) size: Option<u64>,
     /// Bytes that this user may still take, `None` if the mount has no limit.
     pub(crate) free: Option<u64>,
+    /// How many files it can have and how many more, `None` if that has no limit.
+    pub(crate) files: Option<(u64, u64)>,
     /// Whether its files are memory.
     pub(crate) in_memory: bool,
     /// The size of its pages, if they are huge ones.
@@ -133,12 +143,16 @@ pub(crate) fn mount(fd: impl AsFd) -> io::Result<Mount> {
     // SAFETY: the call has succeeded, so it has filled the structure; all of it was zeroed before, and every bit
     // pattern is a value of its integer fields.
     let found = unsafe { found.assume_init() };
-    // A tmpfs without a limit has no number of blocks.
-    let free = (found.f_blocks != 0)
-        .then(|| found.f_bavail.saturating_mul(u64::try_from(found.f_bsize).unwrap_or_default()));
-    let huge_page =
-        (found.f_type == libc::HUGETLBFS_MAGIC).then(|| u64::try_from(found.f_bsize).unwrap_or_default());
-    Ok(Mount { free, in_memory: found.f_type == libc::TMPFS_MAGIC, huge_page })
+    let block = u64::try_from(found.f_bsize).unwrap_or_default();
+    // A tmpfs without a limit has no number of blocks, or of files.
+    let bytes = |blocks: u64| (found.f_blocks != 0).then(|| blocks.saturating_mul(block));
+    Ok(Mount {
+        size: bytes(found.f_blocks),
+        free: bytes(found.f_bavail),
+        files: (found.f_files != 0).then_some((found.f_files, found.f_ffree)),
+        in_memory: found.f_type == libc::TMPFS_MAGIC,
+        huge_page: (found.f_type == libc::HUGETLBFS_MAGIC).then_some(block),
+    })
 }
 
 /// The largest file that this process may make, `None` without a limit; beyond it comes a signal and no error.
@@ -157,6 +171,12 @@ pub(crate) fn address_space_limit() -> Option<u64> {
 pub(crate) fn locked_limit() -> Option<u64> {
     // SAFETY: as above.
     limit(|found| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, found) })
+}
+
+/// The most descriptors that this process may have, `None` without a limit.
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    // SAFETY: as above.
+    limit(|found| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, found) })
 }
 
 fn limit(ask: impl FnOnce(&mut libc::rlimit) -> libc::c_int) -> Option<u64> {

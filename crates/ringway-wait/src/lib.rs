@@ -7,6 +7,7 @@
 //! - [`Bell`]: the protocol, written down at the top of its module.
 //! - [`Lag`]: how a receiver that has caught up falls back.
 //! - [`Wait`]: how to wait.
+//! - [`mod@host`]: what the kernel gives.
 //! - [`Lent`]: the words as they lie in shared memory.
 //!
 //! # Example
@@ -37,6 +38,8 @@ compile_error!("Ringway runs on Linux: it sleeps on futexes");
 mod bell;
 #[cfg(not(ringway_loom))]
 mod futex;
+#[cfg(not(ringway_loom))]
+pub mod host;
 mod lag;
 pub mod primitive;
 #[cfg(not(ringway_loom))]

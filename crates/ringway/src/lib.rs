@@ -7,6 +7,8 @@ pub mod protocol;
 #[cfg(not(ringway_loom))]
 mod error;
 #[cfg(not(ringway_loom))]
+pub mod host;
+#[cfg(not(ringway_loom))]
 pub mod inspect;
 #[cfg(not(ringway_loom))]
 #[doc(hidden)]
