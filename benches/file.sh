@@ -5,6 +5,10 @@
 # figures is the median of the rounds, the second the best. Every copy is compared with the file.
 set -euo pipefail
 
+if [ ! -f "${1-}" ] || [ ! -r "$1" ]; then
+    printf 'usage: benches/file.sh FILE [DIRECTORY OF THE COPY [ROUNDS]]; FILE is a file that can be read\n' >&2
+    exit 2
+fi
 file=$(realpath "$1")
 place=$(realpath "${2:-.}")
 rounds=${3:-9}

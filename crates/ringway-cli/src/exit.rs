@@ -1,6 +1,6 @@
 //! How the command ends.
 
-use std::{fmt, io, process::ExitCode};
+use std::{fmt, io, process::ExitCode, time::Duration};
 
 use crate::bench;
 use ringway::{AttachError, CreateError, Error, OpenError, Side};
@@ -59,6 +59,11 @@ impl Failure {
     pub(crate) fn lacking(missing: &[&str]) -> Self {
         let words = format!("this host lacks what Ringway cannot do without: {}", missing.join("; "));
         Self { exit: Exit::Failed, words }
+    }
+
+    pub(crate) fn timed_out(name: &str, after: Duration, missing: &str) -> Self {
+        let words = format!("{name}: the time was up after {after:?}: {missing}, or wait longer (--timeout)");
+        Self { exit: Exit::TimedOut, words }
     }
 
     fn stream(what: &str, error: io::Error) -> Self {

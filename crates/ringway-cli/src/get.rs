@@ -17,6 +17,9 @@ const MESSAGES: usize = 64;
 /// or so many bytes: what is being written is room that the sender lacks.
 const BYTES: usize = 64 << 10;
 
+/// What was missing when a timeout passed.
+const NOT_SENT: &str = "the ring is empty and nobody sent; see that its `ringway put` runs";
+
 /// Copies the ring to standard output until the sender has closed it.
 ///
 /// What could not be written entirely stays in the ring.
@@ -33,7 +36,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let batch = match rx.recv_batch_timeout(MESSAGES, options.patience()) {
             Ok(batch) => batch,
             Err(RecvTimeoutError::Closed) => break,
-            Err(error) => return Err(Error::from(error).into()),
+            Err(error) => return Err(options.failure(error, NOT_SENT)),
         };
         let mut bytes = 0;
         let mut broken = None;

@@ -12,6 +12,9 @@ use crate::{
 /// The ring holds this many parts of what is read at once, so that both sides work at the same time.
 const PARTS: usize = 8;
 
+/// What was missing when a timeout passed.
+const NOT_RECEIVED: &str = "the ring is full and nobody received; see that its `ringway get` runs";
+
 /// Copies standard input into the ring until its end; then closes the ring. If the input cannot be read to its end,
 /// the other side is told.
 ///
@@ -26,7 +29,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let part = tx.capacity() / PARTS;
     say(&mut tx, mark::BEGINS, options)?;
     loop {
-        let mut loan = tx.loan_timeout(part, options.patience()).map_err(Error::from)?;
+        let mut loan = tx
+            .loan_timeout(part, options.patience())
+            .map_err(|error| options.failure(error, NOT_RECEIVED))?;
         let read = match input.read(&mut loan) {
             Ok(0) => break,
             Ok(read) => read,
@@ -48,7 +53,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// Sends a mark.
 fn say(tx: &mut Sender, mark: u16, options: &Options) -> Result<(), Failure> {
-    let mut loan = tx.loan_timeout(0, options.patience()).map_err(Error::from)?;
+    let mut loan =
+        tx.loan_timeout(0, options.patience()).map_err(|error| options.failure(error, NOT_RECEIVED))?;
     loan.set_kind(mark);
     loan.send();
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Bytes of a size such as `65536`, `64K`, `1M`, `2G`.
+/// Bytes of a size such as `65536`, `64K`, `1M`, `2G`, `1T`.
 pub(crate) fn parse(text: &str) -> Result<usize, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -11,6 +11,7 @@ pub(crate) fn parse(text: &str) -> Result<usize, String> {
         "K" | "KB" | "KIB" => 10,
         "M" | "MB" | "MIB" => 20,
         "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
         _ => return Err("not a size: write 65536, 64K, 1M ...".into()),
     };
     let number: usize = number.parse().map_err(|_| "not a size: write 65536, 64K, 1M ...")?;
@@ -60,6 +61,7 @@ mod tests {
         assert_eq!(parse("64KiB"), Ok(65536));
         assert_eq!(parse("1m"), Ok(1 << 20));
         assert_eq!(parse("2G"), Ok(2 << 30));
+        assert_eq!(parse("1TiB"), Ok(1 << 40));
         for bad in ["", "K", "1.5M", "-1", "+5", "12X", "64IIB", "99999999999G", "99999999999999999999", "é"]
         {
             assert!(parse(bad).is_err(), "{bad}");

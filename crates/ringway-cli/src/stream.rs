@@ -9,9 +9,9 @@ use std::{
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ringway::spsc;
+use ringway::{Error, spsc};
 
-use crate::{place::Place, size};
+use crate::{exit::Failure, place::Place, size};
 
 /// What an empty message of the stream says by its kind. All other messages are bytes of the stream.
 pub(crate) mod mark {
@@ -57,6 +57,14 @@ impl Options {
     /// How long to wait for the other side. No timeout is one longer than any clock can say.
     pub(crate) fn patience(&self) -> Duration {
         self.timeout.unwrap_or(Duration::MAX)
+    }
+
+    /// What an end's error means to whoever typed the command. `missing`: what a timeout waited for in vain.
+    pub(crate) fn failure(&self, error: impl Into<Error>, missing: &str) -> Failure {
+        match error.into() {
+            Error::Timeout => Failure::timed_out(&self.name, self.patience(), missing),
+            error => error.into(),
+        }
     }
 
     /// Counts bytes on a terminal; says nothing anywhere else. `total`: how many there will be, if that is known.

@@ -94,11 +94,15 @@ fn flags_go_before_or_after_the_name() {
 #[test]
 fn nothing_in_time_is_exit_code_3() {
     let place = Place::new();
-    fails(place.ringway(&["get", "x", "--timeout", "0.02"]), 3, "the time was up");
+    fails(
+        place.ringway(&["get", "x", "--timeout", "0.02"]),
+        3,
+        "x: the time was up after 20ms: the ring is empty",
+    );
     let original = place.file("original", &noise(1 << 20));
     let mut put = place.ringway(&["put", "y", "--capacity", "4K", "--timeout", "0.02"]);
     put.stdin(File::open(&original).unwrap());
-    fails(put, 3, "the time was up");
+    fails(put, 3, "y: the time was up after 20ms: the ring is full");
 }
 
 #[test]

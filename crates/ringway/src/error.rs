@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, path::PathBuf};
 
-use crate::{ClaimError, Corrupt, CreateError, OpenError, spsc::lossy::Lose};
+use crate::{ClaimError, Corrupt, CreateError, OpenError, layout, spsc::lossy::Lose};
 
 /// The two sides of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub enum AttachError {
     Flags {
         /// All its flags.
         found: u32,
+        /// Those that this program knows in a ring of its kind.
+        known: u32,
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
@@ -108,6 +110,20 @@ pub enum AttachError {
     },
 }
 
+/// The kind of a ring, in words.
+struct Kind(u32);
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            layout::KIND_SPSC => f.write_str("a byte ring (spsc)"),
+            layout::KIND_SLOTS => f.write_str("a ring of slots (spsc::slots)"),
+            layout::KIND_LOSSY => f.write_str("a ring that loses messages when it is full (spsc::lossy)"),
+            other => write!(f, "something of the unknown kind {other}"),
+        }
+    }
+}
+
 impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ring = |path: &Option<PathBuf>| match path {
@@ -116,6 +132,13 @@ impl fmt::Display for AttachError {
         };
         match self {
             Self::Create(error) => error.fmt(f),
+            // The segment knows kinds by their numbers only.
+            Self::Open(OpenError::Kind { at, found, wanted }) => write!(
+                f,
+                "{at}: is {}, but {} was asked for: use the same on both sides, or another name",
+                Kind(*found),
+                Kind(*wanted)
+            ),
             Self::Open(error) => error.fmt(f),
             Self::Claim(error) => error.fmt(f),
             Self::Held { side, pid, path } => {
@@ -142,14 +165,13 @@ impl fmt::Display for AttachError {
                 "{}: has a control area of {found} bytes, but a ring's has {}: its header is damaged; stop all who \
                  use it and remove it",
                 ring(path),
-                crate::layout::CONTROL_LEN
+                layout::CONTROL_LEN
             ),
-            Self::Flags { found, path } => write!(
+            Self::Flags { found, known, path } => write!(
                 f,
-                "{}: has flags {found:#x}, of which this program knows {:#x}: build both sides with versions that know \
+                "{}: has flags {found:#x}, of which this program knows {known:#x}: build both sides with versions that know \
                  them",
-                ring(path),
-                crate::layout::FLAG_SLEEPLESS
+                ring(path)
             ),
             Self::Loses { asked, found, path } => {
                 let which = |lose: &Lose| match lose {

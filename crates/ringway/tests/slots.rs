@@ -124,6 +124,11 @@ fn another_size_or_kind_of_ring_is_refused_and_stays() {
     assert!(text.contains("48 bytes") && text.contains("have 40"), "{text}");
     let error = spsc::Options::new().names(names.clone()).receiver("x").unwrap_err();
     assert!(matches!(error, AttachError::Open(OpenError::Kind { found: 2, wanted: 1, .. })), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("x: is a ring of slots (spsc::slots), but a byte ring (spsc) was asked for"),
+        "{text}"
+    );
     let error = slots.clone().capacity(1 << 20).receiver::<[u8; 48]>("x").unwrap_err();
     assert!(matches!(error, AttachError::TooSmall { .. }), "{error}");
     tx.send(&[3; 48]).unwrap();

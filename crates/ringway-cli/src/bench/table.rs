@@ -34,7 +34,7 @@ impl fmt::Display for Report {
 
         writeln!(
             f,
-            "\n{:<26}{:<20}{:>9}   {:<22}{:>9}{:>9}{:>9}{:>9}",
+            "\n{:<30}{:<20}{:>9}   {:<22}{:>9}{:>9}{:>9}{:>9}",
             "hand-over, 8 B, one way",
             "waiting",
             "median",
@@ -79,7 +79,7 @@ fn hand_over(f: &mut fmt::Formatter<'_>, row: &HandOver) -> fmt::Result {
     let clocked = &row.clocked_one_way_ns;
     writeln!(
         f,
-        "{:<26}{:<20}{:>9}   {ratio:<22}{:>9}{:>9}{:>9}{:>9}",
+        "{:<30}{:<20}{:>9}   {ratio:<22}{:>9}{:>9}{:>9}{:>9}",
         row.contender.name(),
         row.waiting.name(),
         Time(row.one_way_ns.median),

@@ -45,7 +45,7 @@ impl End {
         }
         if shape.flags & !layout::flags(shape.kind) != 0 {
             let path = segment.path().map(Into::into);
-            return Err(AttachError::Flags { found: shape.flags, path });
+            return Err(AttachError::Flags { found: shape.flags, known: layout::flags(shape.kind), path });
         }
         let sleepers = shape.flags & layout::FLAG_SLEEPLESS == 0;
         let wait = match (sleepers, wait) {

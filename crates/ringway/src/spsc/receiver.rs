@@ -350,7 +350,7 @@ impl fmt::Debug for Received<'_> {
 /// Messages where they lie in the ring; dropping it gives their room back to the sender, all at once.
 ///
 /// Those that were not iterated over are not received: they come again.
-#[must_use = "messages that are dropped are gone"]
+#[must_use = "a batch that is not iterated over receives nothing"]
 pub struct ReceivedBatch<'a> {
     inlet: &'a mut Rx,
     first: Record,

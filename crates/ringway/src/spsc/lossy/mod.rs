@@ -18,7 +18,7 @@
 //! A ring that loses its newest messages is an ordinary one, read in place. In one that loses its oldest a message may be
 //! overwritten while it is read: there the receiver *copies* it, word by word, and then looks whether the sender has
 //! claimed the place meanwhile (a seqlock; see *Followers* in [`ringway_ring::spsc`]). The sender claims a sixteenth of the
-//! ring at a time, so that much less than the ring is kept.
+//! ring at a time; up to so much less than the whole ring is kept.
 //!
 //! # Example
 //!

@@ -307,7 +307,7 @@ impl<T> fmt::Debug for Received<'_, T> {
 /// Messages where they lie in the ring; dropping it gives their slots back to the sender, all at once.
 ///
 /// Those that were not iterated over are not received: they come again.
-#[must_use = "messages that are dropped are gone"]
+#[must_use = "a batch that is not iterated over receives nothing"]
 pub struct ReceivedBatch<'a, T> {
     inlet: &'a mut Rx,
     first: Slot,
