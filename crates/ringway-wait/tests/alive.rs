@@ -227,7 +227,7 @@ fn marks() -> bool {
 }
 
 const ALIVE: usize = 32;
-const OTHER: usize = 65;
+const OTHER: usize = 64;
 const SAID: usize = 1024;
 
 #[test]
@@ -531,6 +531,63 @@ fn the_keeper_goes_with_the_last_hold_or_watch() {
 }
 
 #[test]
+fn a_keeper_is_not_pinned_and_hears_no_signal_but_lets_the_process_change_its_ids() {
+    let memory = Memory::new();
+    let allowed = thread::available_parallelism().unwrap().get();
+    let child = Process::fork(|| {
+        // SAFETY: all zeros are an empty set; the pointers are to locals; an id that is kept changes nothing, but
+        // every thread is told of it.
+        let hold = unsafe {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(libc::sched_getcpu() as usize, &mut one);
+            assert_eq!(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one), 0);
+            let hold = memory.hold(ALIVE);
+            assert_eq!(libc::setuid(libc::getuid()), 0);
+            hold
+        };
+        let mut tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let status = fs::read_to_string(tasks.find(|task| is_keeper(task)).unwrap().join("status")).unwrap();
+        let field = |text: &str, name| {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        let blocked = u64::from_str_radix(&field(&status, "SigBlk:"), 16).unwrap();
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGALRM, libc::SIGCHLD, libc::SIGPROF] {
+            assert_ne!(blocked & 1 << (signal - 1), 0, "signal {signal}");
+        }
+        // This thread is pinned to one.
+        let mine = fs::read_to_string("/proc/thread-self/status").unwrap();
+        if allowed > 1 {
+            assert_ne!(field(&status, "Cpus_allowed_list:"), field(&mine, "Cpus_allowed_list:"));
+        } else {
+            eprintln!("skipped: one processor pins anybody");
+        }
+        drop(hold);
+    });
+    assert_eq!(child.end(), 0);
+}
+
+#[test]
+fn who_closes_descriptors_by_force_hangs_nowhere() {
+    let memory = Memory::new();
+    let child = Process::fork(|| {
+        // SAFETY: no memory is passed. Whoever owns them is not to use them any more.
+        let close_all = || (3..1000).for_each(|fd| unsafe { _ = libc::close(fd) });
+        let [hold, kept] = [ALIVE, OTHER].map(|place| memory.hold(place));
+        close_all();
+        drop(hold);
+        assert_eq!(memory.load(ALIVE), 0);
+        drop(kept);
+        assert_eq!(memory.load(OTHER), 0);
+        // SAFETY: no memory is passed.
+        let watch = Watch::new(unsafe { libc::getppid() } as u32).unwrap();
+        close_all();
+        drop(watch);
+    });
+    assert_eq!(child.end(), 0);
+}
+
+#[test]
 fn an_idle_keeper_uses_no_processor() {
     let memory = Memory::new();
     let child = Process::fork(|| {
@@ -592,18 +649,129 @@ fn killed_at_any_moment_a_holder_leaves_no_word_held() {
             loop {
                 match memory.load(place) {
                     word if lives(word) => sleep_on_first(memory.word(place), word),
-                    word if died(word) => marked += 1,
-                    _ => nobody += 1,
-                }
-                if !lives(memory.load(place)) {
-                    break;
+                    _ => break,
                 }
             }
         }
         assert_eq!(holder.end(), -libc::SIGKILL);
-        for place in places {
-            assert!(!lives(memory.load(place)), "held by nobody");
+        for word in places.map(|place| memory.load(place)) {
+            assert!(!lives(word), "held by nobody");
+            if died(word) { marked += 1 } else { nobody += 1 }
         }
     }
     eprintln!("{kills} kills: {nobody} words nobody's, {marked} marked");
+}
+
+/// What a keeper does while a word is taken or given back, one instruction after the other.
+struct Stepped {
+    holder: Process,
+    keeper: libc::pid_t,
+    /// Where the kernel's `struct robust_list_head` of the keeper has `list_op_pending`.
+    pending: usize,
+}
+
+impl Stepped {
+    /// `None` if this process must not trace others.
+    fn seize(holder: Process) -> Option<Stepped> {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", holder.pid)).unwrap();
+        let keeper = tasks.find_map(|task| task.ok().filter(|task| is_keeper(&task.path()))).unwrap();
+        let keeper: libc::pid_t = keeper.file_name().to_str().unwrap().parse().unwrap();
+        let (mut head, mut len) = (0usize, 0usize);
+        // SAFETY: the pointers are to locals.
+        let answer = unsafe { libc::syscall(libc::SYS_get_robust_list, keeper, &raw mut head, &raw mut len) };
+        let pending = head + 2 * size_of::<usize>();
+        let stepped = Stepped { holder, keeper, pending };
+        if answer != 0 || stepped.ask(libc::PTRACE_SEIZE, 0) != 0 {
+            eprintln!("skipped: tracing is not allowed: {}", io::Error::last_os_error());
+            return None;
+        }
+        assert_eq!(stepped.ask(libc::PTRACE_INTERRUPT, 0), 0);
+        stepped.stopped();
+        Some(stepped)
+    }
+
+    fn ask(&self, request: libc::c_uint, address: usize) -> libc::c_long {
+        // SAFETY: the requests in use write no memory of this process.
+        unsafe { libc::ptrace(request, self.keeper, address, 0usize) }
+    }
+
+    fn stopped(&self) {
+        // SAFETY: no memory is passed.
+        let answer = unsafe { libc::waitpid(self.keeper, ptr::null_mut(), libc::__WALL) };
+        assert_eq!(answer, self.keeper);
+    }
+
+    fn step(&self) {
+        assert_eq!(self.ask(libc::PTRACE_SINGLESTEP, 0), 0);
+        self.stopped();
+    }
+
+    fn is_pending(&self) -> bool {
+        self.ask(libc::PTRACE_PEEKDATA, self.pending) != 0
+    }
+
+    /// Kills so many instructions after a word has become pending. `false` if it has long ceased to be by then.
+    fn kill_after(self, instructions: u32) -> bool {
+        while !self.is_pending() {
+            self.step();
+        }
+        let mut over = 0;
+        for _ in 0..instructions {
+            self.step();
+            over = if self.is_pending() { 0 } else { over + 1 };
+        }
+        self.holder.kill();
+        self.stopped();
+        assert_eq!(self.holder.end(), -libc::SIGKILL);
+        over < 20
+    }
+}
+
+/// Kills at each instruction of what is done to the word at `place`, while others are held.
+fn killed_at_every_instruction(place: usize, task: impl Fn(&Memory, &mut Vec<Hold>)) {
+    let before = [OTHER, ALIVE, OTHER + 2];
+    let [mut nobody, mut marked] = [0; 2];
+    for instructions in 0.. {
+        let memory = Memory::new();
+        let holder = Process::fork(|| {
+            let mut holds = Vec::from(before.map(|place| memory.hold(place)));
+            memory.say(SAID);
+            memory.hear(SAID + 1);
+            task(&memory, &mut holds);
+            pause();
+        });
+        memory.hear(SAID);
+        let Some(stepped) = Stepped::seize(holder) else { return };
+        memory.say(SAID + 1);
+        let goes_on = stepped.kill_after(instructions);
+        for other in before.into_iter().filter(|&other| other != place) {
+            assert!(died(memory.load(other)), "another word is not marked after {instructions}");
+        }
+        let word = memory.load(place);
+        assert!(!lives(word), "held by nobody after {instructions}");
+        if died(word) {
+            marked += 1
+        } else {
+            nobody += 1
+        }
+        if !goes_on {
+            return eprintln!(
+                "{instructions} instructions: the word is nobody's {nobody}, marked {marked} times"
+            );
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_instruction_of_taking_a_holder_leaves_no_word_held() {
+    if marks() {
+        killed_at_every_instruction(ALIVE + 2, |memory, holds| holds.push(memory.hold(ALIVE + 2)));
+    }
+}
+
+#[test]
+fn killed_at_any_instruction_of_giving_back_a_holder_leaves_no_word_held() {
+    if marks() {
+        killed_at_every_instruction(ALIVE, |_, holds| drop(holds.remove(1)));
+    }
 }

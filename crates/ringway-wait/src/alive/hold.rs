@@ -34,7 +34,7 @@ impl Hold {
         let process = Process::current()?;
         let pair = Pair::map(file, offset)?;
         let class = Class { sealed, distance: pair::distance(offset) };
-        let seat = process.enter(class, false, |keeper| keeper.take(pair.entry()))?;
+        let seat = process.enter(Some(class), |keeper| keeper.take(pair.entry()))?;
         Ok(Hold { seat, pair: Some(pair) })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::{
+    cell::Cell,
     io,
     mem::MaybeUninit,
     os::fd::OwnedFd,
@@ -28,6 +29,8 @@ pub(super) struct Keeper {
     desk: Sender<Order>,
     /// By which it is woken while it watches.
     ring: Option<Ring>,
+    /// Whether somebody has closed that.
+    deaf: Cell<bool>,
     thread: JoinHandle<()>,
 }
 
@@ -51,15 +54,15 @@ impl Keeper {
             builder.spawn(move || keep(class, &orders, &ready))
         })?;
         match answer.recv() {
-            Ok(Ok(())) => Ok(Keeper { class, seats: 0, desk, ring: None, thread }),
+            Ok(Ok(())) => Ok(Keeper { class, seats: 0, desk, ring: None, deaf: Cell::new(false), thread }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(gone()),
         }
     }
 
-    /// Whether it can hold a word of this class.
-    pub(super) fn suits(&self, class: Class) -> bool {
-        self.class == class
+    /// Whether it can hold a word of this class, or (`None`) watch.
+    pub(super) fn suits(&self, class: Option<Class>) -> bool {
+        !self.deaf.get() && class.is_none_or(|class| class == self.class)
     }
 
     pub(super) fn id(&self) -> ThreadId {
@@ -90,15 +93,20 @@ impl Keeper {
     fn ask(&self, task: Task) -> io::Result<()> {
         let (done, answer) = sync_channel(1);
         self.desk.send(Order(task, done)).map_err(|_| gone())?;
-        if let Some(ring) = &self.ring {
-            ring.ring();
+        if let Some(Err(error)) = self.ring.as_ref().map(Ring::ring) {
+            self.deaf.set(true);
+            return Err(error);
         }
         answer.recv().map_err(|_| gone())
     }
 
-    /// Ends the thread. It has no seats: so it does not poll, and hears that its desk is closed.
+    /// Ends the thread. It has no seats: so it does not poll, and hears that its desk is closed. One that is deaf is
+    /// left asleep.
     pub(super) fn stop(self) {
         drop(self.desk);
+        if self.deaf.get() {
+            return;
+        }
         // It does not panic, and if it had there would be nobody to tell.
         let _ = self.thread.join();
     }

@@ -101,7 +101,8 @@
 //!   process, so a first hold fails; with a keeper already there it does not.
 //! - **`unshare(CLONE_FILES)`**: a thread with descriptors of its own must make and drop no watch: the numbers differ.
 //!   Holds have none.
-//! - **all descriptors closed by force** (`closefrom`): watches are deaf from then on, holds go on.
+//! - **all descriptors closed by force** (`closefrom`): a keeper that watches is deaf from then on. What it holds stays held
+//!   until the process dies, dropped or not. One that only holds does not notice.
 //!
 //! # Example
 //!

@@ -62,19 +62,18 @@ impl Process {
         ptr::eq(process, self)
     }
 
-    /// Has a keeper do what a hold or a watch begins with. Any keeper, or one of a class.
+    /// Has a keeper do what a hold (of a class) or a watch (`None`) begins with.
     pub(super) fn enter(
         &'static self,
-        class: Class,
-        any: bool,
+        class: Option<Class>,
         task: impl FnOnce(&mut Keeper) -> io::Result<()>,
     ) -> io::Result<Seat> {
         let mut keepers = self.lock();
-        let has_room = |keeper: &Keeper| keeper.seats < ROOM && (any || keeper.suits(class));
+        let has_room = |keeper: &Keeper| keeper.seats < ROOM && keeper.suits(class);
         let place = match keepers.iter().position(has_room) {
             Some(place) => place,
             None => {
-                keepers.push(Keeper::start(class)?);
+                keepers.push(Keeper::start(class.unwrap_or_else(Class::usual))?);
                 keepers.len() - 1
             }
         };

@@ -5,8 +5,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use std::{fmt, io, sync::Arc};
 
 use super::{
-    class::Class,
-    pair,
     process::{Process, Seat},
     watches::{self, Told},
 };
@@ -36,10 +34,8 @@ impl Watch {
             told.store(1, Ordering::Relaxed);
             return Ok(Watch { told, seat: None });
         };
-        // If a keeper has to be made, one that suits the most usual words.
-        let class = Class { sealed: true, distance: pair::distance(0) };
         let heard = told.clone();
-        let seat = Process::current()?.enter(class, true, |keeper| keeper.watch(process, heard))?;
+        let seat = Process::current()?.enter(None, |keeper| keeper.watch(process, heard))?;
         Ok(Watch { told, seat: Some(seat) })
     }
 

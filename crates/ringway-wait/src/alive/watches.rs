@@ -24,12 +24,12 @@ impl Ring {
         owned(fd.into()).map(|fd| Ring(Arc::new(fd)))
     }
 
-    pub(super) fn ring(&self) {
+    /// Fails only if somebody has closed the descriptor, which is not theirs.
+    pub(super) fn ring(&self) -> io::Result<()> {
         let one = 1u64;
-        // SAFETY: 8 bytes are read from a local. It fails only when it has been rung almost 2^64 times unheard.
-        unsafe {
-            libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>());
-        }
+        // SAFETY: 8 bytes are read from a local.
+        let written = unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
+        if written == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     fn silence(&self) {
