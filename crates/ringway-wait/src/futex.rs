@@ -43,6 +43,34 @@ pub(crate) fn wake(word: &AtomicU32) {
     }
 }
 
+/// Stores 0 into the word and wakes one sleeper on it, in whatever process: one system call, which a kill finds either
+/// not begun or done.
+///
+/// Nothing happens where the word cannot be written, its file having been truncated, say: a store would end the
+/// process there.
+///
+/// Release: pairs with the Acquire of whoever finds 0. The kernel's operation is a read-modify-write with a full
+/// barrier on x86-64, and one of release order with a full barrier behind it on aarch64.
+pub(crate) fn clear_and_wake(word: *const AtomicU32) {
+    // Sets the second word, which is the first, to 0 and wakes one sleeper on the first. Another sleeper is woken if
+    // the word held -1, which none does that has not been scribbled on.
+    let operation = libc::FUTEX_OP(libc::FUTEX_OP_SET, 0, libc::FUTEX_OP_CMP_EQ, -1);
+    // SAFETY: the kernel reaches the word as it reaches any address of a process: where it may not, the call fails.
+    // What it changes is a word that everyone accesses atomically.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE_OP, 1, 0usize, word, operation);
+    }
+}
+
+/// Wakes all threads of this process that sleep on `word` as a private one.
+pub(crate) fn wake_all_private(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the address is valid; FUTEX_WAKE reads no memory through it.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, i32::MAX);
+    }
+}
+
 /// `deadline` on CLOCK_MONOTONIC, which `Instant` counts on but does not give away.
 fn absolute(deadline: Instant) -> libc::timespec {
     // In this order a delay between the two makes the sleep longer, never shorter.

@@ -5,6 +5,7 @@
 //! caller says, by a closure, what it is waiting for.
 //!
 //! - [`Bell`]: the protocol, written down at the top of its module.
+//! - [`mod@alive`]: how others learn that this process has died, and this one that others have.
 //! - [`Lag`]: how a receiver that has caught up falls back.
 //! - [`Wait`]: how to wait.
 //! - [`mod@host`]: what the kernel gives.
@@ -35,6 +36,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Ringway runs on Linux: it sleeps on futexes");
 
+#[cfg(not(ringway_loom))]
+pub mod alive;
 mod bell;
 #[cfg(not(ringway_loom))]
 mod futex;
