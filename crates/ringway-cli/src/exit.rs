@@ -3,7 +3,7 @@
 use std::{fmt, io, process::ExitCode, time::Duration};
 
 use crate::bench;
-use ringway::{AttachError, CreateError, Error, OpenError, Side};
+use ringway::{AttachError, CleanError, CreateError, Error, OpenError, Side, clean};
 
 /// Exit codes; 0 is success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,11 @@ impl Failure {
         Self { exit: Exit::TimedOut, words }
     }
 
+    /// Several as one: the code of the first, the words of all.
+    pub(crate) fn of_all(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        all.into_iter().reduce(|first, next| Self { words: format!("{first}\nringway: {next}"), ..first })
+    }
+
     fn stream(what: &str, error: io::Error) -> Self {
         Self { exit: refused(&error), words: format!("cannot {what}: {error}") }
     }
@@ -105,6 +110,25 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<clean::Error> for Failure {
+    fn from(error: clean::Error) -> Self {
+        match error {
+            clean::Error::Ring(error) => Error::from(error).into(),
+            clean::Error::Segment(error) => {
+                let exit = match &error {
+                    CleanError::NotFound { .. } => Exit::NotFound,
+                    CleanError::Open(error) => not_opened(error),
+                    CleanError::Owner { .. } | CleanError::NotPermitted { .. } => Exit::NotPermitted,
+                    CleanError::Os(fault) => refused(&fault.source),
+                    _ => Exit::Failed,
+                };
+                Self { exit, words: error.to_string() }
+            }
+            other => Self { exit: Exit::Failed, words: other.to_string() },
+        }
+    }
+}
+
 /// What the operating system's answer means.
 fn refused(error: &io::Error) -> Exit {
     match error.kind() {
@@ -126,21 +150,25 @@ fn exit(error: &Error) -> Exit {
                 CreateError::Os(fault) => refused(&fault.source),
                 _ => Exit::Failed,
             },
-            AttachError::Open(error) => match error {
-                OpenError::InvalidName(_) => Exit::Usage,
-                OpenError::NotFound { .. } => Exit::NotFound,
-                OpenError::NotPermitted { .. } | OpenError::Owner { .. } => Exit::NotPermitted,
-                OpenError::NotRingway { .. }
-                | OpenError::ByteOrder { .. }
-                | OpenError::LayoutVersion { .. }
-                | OpenError::Geometry { .. }
-                | OpenError::Truncated { .. }
-                | OpenError::Oversized { .. } => Exit::Corrupt,
-                OpenError::Os(fault) => refused(&fault.source),
-                _ => Exit::Failed,
-            },
+            AttachError::Open(error) => not_opened(error),
             _ => Exit::Failed,
         },
+        _ => Exit::Failed,
+    }
+}
+
+fn not_opened(error: &OpenError) -> Exit {
+    match error {
+        OpenError::InvalidName(_) => Exit::Usage,
+        OpenError::NotFound { .. } => Exit::NotFound,
+        OpenError::NotPermitted { .. } | OpenError::Owner { .. } => Exit::NotPermitted,
+        OpenError::NotRingway { .. }
+        | OpenError::ByteOrder { .. }
+        | OpenError::LayoutVersion { .. }
+        | OpenError::Geometry { .. }
+        | OpenError::Truncated { .. }
+        | OpenError::Oversized { .. } => Exit::Corrupt,
+        OpenError::Os(fault) => refused(&fault.source),
         _ => Exit::Failed,
     }
 }

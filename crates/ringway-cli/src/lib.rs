@@ -3,6 +3,7 @@
 //! [`mod@bench`] is the measuring harness: behind `ringway bench`, and behind the benchmarks in `benches/`.
 
 pub mod bench;
+pub mod clean;
 pub mod doctor;
 pub mod exit;
 pub mod get;

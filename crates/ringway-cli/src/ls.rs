@@ -59,21 +59,22 @@ fn print(list: &List, json: bool) -> io::Result<()> {
             format!("pending {}", ring.pending()),
             format!("sender {}", ring.sender),
             format!("receiver {}", ring.receiver),
+            if ring.attached { "" } else { "nobody attached" }.to_owned(),
         ]
     });
     let lines: Vec<_> = lines.collect();
-    let mut widths = [0; 5];
+    let mut widths = [0; 6];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for [name, capacity, pending, sender, receiver] in lines {
-        let [first, second, third, fourth, _] = widths;
-        writeln!(
-            out,
-            "{name:<first$}  {capacity:>second$}  {pending:<third$}  {sender:<fourth$}  {receiver}"
-        )?;
+    for [name, capacity, pending, sender, receiver, attached] in lines {
+        let [first, second, third, fourth, fifth, _] = widths;
+        let line = format!(
+            "{name:<first$}  {capacity:>second$}  {pending:<third$}  {sender:<fourth$}  {receiver:<fifth$}  {attached}"
+        );
+        writeln!(out, "{}", line.trim_end())?;
     }
     out.flush()
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use ringway_cli::{bench, doctor, exit::Failure, get, ls, put, stat, stream};
+use ringway_cli::{bench, clean, doctor, exit::Failure, get, ls, put, stat, stream};
 
 /// Messages between processes through shared memory.
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ enum Command {
     ///
     /// Either side may start first.
     Get(stream::Options),
-    /// Shows the rings that are there, one a line: name, capacity, what is pending, and both ends.
+    /// Shows the rings that are there, one a line: name, capacity, what is pending, both ends, and whether nobody is attached.
     ///
     /// Looking changes nothing, and nobody notices. What has a ring's name and is none, or may not be read, is named on
     /// standard error.
@@ -42,6 +42,14 @@ enum Command {
     ///
     /// Looking changes nothing, and nobody notices.
     Stat(stat::Options),
+    /// Removes what is left of rings that nobody is attached to, and never one that somebody is.
+    ///
+    /// Whether anybody is attached is the kernel's word. Rings come to be left behind when processes are killed. What a
+    /// sender that died has sent, and nobody received, goes with its ring, unless --keep-messages is said; what a sender
+    /// that left in good order has sent waits for a receiver, and its ring is kept, unless --all is said. Each name gets
+    /// a line: removed, in use and by whom, kept, or left alone, because it is no ring or another user's. Ends with 0
+    /// if that is done, also if there was nothing to do. Any number of these may run at once.
+    Clean(clean::Options),
     /// Says what this host gives for rings and what it lacks: kernel, mount of names, limits, huge pages, processors.
     ///
     /// Calls of the kernel are tried, for a sandbox may forbid them; nothing of it is left. Each finding is good, worse
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
         Command::Get(options) => get::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Stat(options) => stat::run(&options),
+        Command::Clean(options) => clean::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     };
     match done {

@@ -24,6 +24,8 @@ pub(crate) struct Ring {
     pub(crate) pending_messages: Option<u64>,
     sent_messages: Option<u64>,
     closed: bool,
+    /// Somebody who lives holds an end, or is about to take one.
+    pub(crate) attached: bool,
     pub(crate) sender: End,
     pub(crate) receiver: End,
 }
@@ -60,6 +62,7 @@ impl Ring {
             pending_messages: status.pending_messages,
             sent_messages: status.sent,
             closed: status.closed,
+            attached: status.attached,
             sender: End::new(&status.sender),
             receiver: End::new(&status.receiver),
             path: status.path,
@@ -73,6 +76,11 @@ impl Ring {
 }
 
 impl End {
+    /// The process that holds it, as it says itself, if one does.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        self.pid.filter(|_| self.held)
+    }
+
     fn new(end: &inspect::End) -> Self {
         Self {
             state: match end.state {
@@ -119,7 +127,11 @@ impl fmt::Display for Ring {
             line("sent", Messages(sent).to_string())?;
         }
         line("sender", format!("{:#}", self.sender))?;
-        line("receiver", format!("{:#}", self.receiver))
+        line("receiver", format!("{:#}", self.receiver))?;
+        if !self.attached {
+            line("attached", "nobody: `ringway clean` is for such rings".into())?;
+        }
+        Ok(())
     }
 }
 

@@ -142,7 +142,7 @@ fn stat_says_all_there_is_to_know_with_units() {
         serde_json::json!({
             "name": "x", "path": place.path("ringway.x"), "kind": "spsc", "layout_version": null,
             "never_sleeps": false, "capacity_bytes": 1 << 20, "size_bytes": size, "allocated_bytes": size,
-            "pending_bytes": 24, "pending_messages": 2, "sent_messages": 2, "closed": false,
+            "pending_bytes": 24, "pending_messages": 2, "sent_messages": 2, "closed": false, "attached": true,
             "sender": {
                 "state": "awake", "held": true, "pid": put.id(),
                 "position_bytes": 24, "sleeps": 0, "rings": 0, "processor": null,
@@ -196,7 +196,10 @@ fn a_killed_sender_is_dead_to_those_who_look() {
     assert_eq!((&status["sender"]["pid"], &status["closed"]), (&put.id().into(), &false.into()));
     assert_eq!(status["pending_bytes"], 24);
     let (printed, _) = prints(&mut place.ringway(&["ls"]));
-    let line = format!("x 1 MiB pending 24 B in 2 messages sender {} dead receiver never came", put.id());
+    let line = format!(
+        "x 1 MiB pending 24 B in 2 messages sender {} dead receiver never came nobody attached",
+        put.id()
+    );
     assert_eq!(lines(&printed), [line]);
 }
 

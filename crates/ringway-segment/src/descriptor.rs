@@ -42,7 +42,7 @@ impl Descriptor {
 
     /// Whether another open file description has a role.
     pub(crate) fn is_role_held(&self, role: Role) -> io::Result<bool> {
-        sys::is_locked(self.file(), role.index())
+        Ok(sys::held(self.file(), role.index())?.is_some())
     }
 
     /// Says that somebody is here, `false` if somebody wants to be the only one.
@@ -50,7 +50,12 @@ impl Descriptor {
         sys::try_lock(self.file(), PRESENCE, Hold::Shared)
     }
 
-    /// Takes back that somebody is here.
+    /// How others are here, `None` if nobody is.
+    pub(crate) fn presence(&self) -> io::Result<Option<Hold>> {
+        sys::held(self.file(), PRESENCE)
+    }
+
+    /// Takes back that somebody is here, or alone here.
     pub(crate) fn part(&self) -> io::Result<()> {
         sys::unlock(self.file(), PRESENCE)
     }

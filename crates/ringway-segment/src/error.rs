@@ -160,6 +160,35 @@ pub enum OpenError {
     Os(OsFault),
 }
 
+/// A name could not be removed, or must not be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CleanError {
+    /// There is no segment of this name.
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// What is there is not a segment that this program knows, or cannot be looked at. It was left as it is.
+    Open(OpenError),
+    /// The segment is another user's. It was left as it is.
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Its user id.
+        found: u32,
+        /// The user id of this process.
+        ours: u32,
+    },
+    /// Nobody is attached to the segment, but the directory does not admit this user.
+    NotPermitted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A call to the operating system failed.
+    Os(OsFault),
+}
+
 /// A role could not be had.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -388,6 +417,55 @@ impl StdError for OpenError {
     }
 }
 
+impl fmt::Display for CleanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CleanError::NotFound { path } => {
+                write!(f, "{}: no such segment; there is nothing to remove", path.display())
+            }
+            CleanError::Open(error) => error.fmt(f),
+            CleanError::Owner { path, found, ours } => write!(
+                f,
+                "{}: belongs to user {found}, not to this one ({ours}), so it is left alone; run as its owner",
+                path.display()
+            ),
+            CleanError::NotPermitted { path } => write!(
+                f,
+                "{}: nobody is attached to it, but removing it is not permitted; have its directory's mode changed, \
+                 or run as the directory's owner",
+                path.display()
+            ),
+            CleanError::Os(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl StdError for CleanError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            CleanError::Open(error) => error.source(),
+            CleanError::Os(fault) => Some(&fault.source),
+            _ => None,
+        }
+    }
+}
+
+impl From<OpenError> for CleanError {
+    fn from(error: OpenError) -> CleanError {
+        match error {
+            OpenError::NotFound { path } => CleanError::NotFound { path },
+            OpenError::Os(fault) => CleanError::Os(fault),
+            other => CleanError::Open(other),
+        }
+    }
+}
+
+impl From<OsFault> for CleanError {
+    fn from(fault: OsFault) -> CleanError {
+        CleanError::Os(fault)
+    }
+}
+
 impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -502,6 +580,12 @@ impl From<Refusal> for OpenError {
 impl From<OsFault> for CreateError {
     fn from(fault: OsFault) -> CreateError {
         CreateError::Os(fault)
+    }
+}
+
+impl From<InvalidName> for OpenError {
+    fn from(name: InvalidName) -> OpenError {
+        OpenError::InvalidName(name)
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn sweep(directory: &Path) {
             let flags = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
             let Ok(descriptor) = Descriptor::open(|| sys::open(&c_path, flags, 0)) else { continue };
             if descriptor.try_be_alone().unwrap_or(false) {
-                place::remove_if_same(&path, descriptor.file());
+                let _ = place::remove_if_same(&path, descriptor.file());
             }
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! - **running out is an error when a segment is made**, with the figures ([`Shortage`]), and not a signal later;
 //! - **nothing half-made is ever seen**, and nothing is left behind: a memfd ([`Offer`]) goes with its last user,
-//!   a file ([`Names`], [`Place`]) when the last one leaves in order ([`Segment::leave`]);
+//!   a file ([`Names`], [`Place`]) when the last one leaves in order ([`Segment::leave`]), or if all have died, when
+//!   anybody cleans up ([`Place::clean`]);
 //! - **it does not matter where a segment lives**: every [`Backend`] is held to the same;
 //! - **roles are exclusive and end with their holder** ([`Segment::claim`]), which the kernel sees to, also after
 //!   SIGKILL and in spite of `fork`;
@@ -52,6 +53,7 @@ compile_error!("Ringway needs Linux on a 64-bit machine");
 
 mod backend;
 mod cgroup;
+mod clean;
 mod descriptor;
 mod error;
 mod fork;
@@ -80,7 +82,8 @@ mod sys;
 mod view;
 
 pub use backend::Backend;
-pub use error::{ClaimError, CreateError, Error, InvalidName, OpenError, OsFault};
+pub use clean::Cleaned;
+pub use error::{ClaimError, CleanError, CreateError, Error, InvalidName, OpenError, OsFault};
 pub use header::LAYOUT_VERSION;
 pub use lent::Lent;
 pub use limits::{Limit, Shortage};

@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::backend::Backend;
-use crate::error::{CreateError, Error, InvalidName, OpenError, OsFault};
+use crate::clean::Cleaned;
+use crate::error::{CleanError, CreateError, Error, InvalidName, OpenError, OsFault};
 use crate::memory::Memory;
 use crate::origin::Origin;
 use crate::place::Place;
@@ -115,6 +116,15 @@ impl Names {
     /// [`OpenError::NotFound`] if there is none; any other if what is there is not a segment that can be read.
     pub fn observe(&self, name: &str) -> Result<View, OpenError> {
         self.at(name).map_err(OpenError::InvalidName)?.observe()
+    }
+
+    /// Removes this name if nobody is attached to its segment and `unwanted` says that nobody will want what is in it.
+    /// It is [`Place::clean`] of the [place](Names::at) of this name.
+    ///
+    /// # Errors
+    /// [`CleanError::NotFound`] if there is none; any other if what is there cannot be removed, or must not.
+    pub fn clean(&self, name: &str, unwanted: impl FnMut(&View) -> bool) -> Result<Cleaned, CleanError> {
+        self.at(name).map_err(OpenError::InvalidName)?.clean(unwanted)
     }
 
     /// The names that segments have here, each with its file, in order. What else is in the directory is passed

@@ -30,8 +30,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
+use crate::clean::{self, Cleaned};
 use crate::descriptor::Descriptor;
-use crate::error::{CreateError, Error, OpenError, OsFault};
+use crate::error::{CleanError, CreateError, Error, OpenError, OsFault};
 use crate::fresh::{self, Fresh};
 use crate::inspect;
 use crate::limits;
@@ -43,11 +44,11 @@ use crate::sys;
 use crate::view::View;
 
 /// How long to go on when others are in the way.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// How often to go on at least, however long it takes.
 const TRIES: u32 = 32;
 /// Between two looks at a lock that is held only briefly.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 
 /// A path at which a segment lives, or will: a name ([`Names::at`](crate::Names::at)), or a file of the caller's
 /// choice.
@@ -92,6 +93,47 @@ impl Place {
         &self.path
     }
 
+    /// Removes the name of the segment here if nobody is attached to it and `unwanted` says that nobody will want what is
+    /// in it. What is no segment, or another user's, or attached to, is left as it is.
+    ///
+    /// Any number of processes may do this at once, while others create, open, leave and die: who is attached never
+    /// loses the name, and no name ever leads to two segments that live.
+    ///
+    /// `unwanted` is asked first of what nobody seems to be attached to and, if it says yes, once more when that is
+    /// certain; whoever opens the segment waits meanwhile, so it must be short. It may be asked of another segment than
+    /// the first time, if the name was given to one. Where an end that leaves would remove the name
+    /// ([`Segment::leave`]), it must say yes.
+    ///
+    /// ```
+    /// use ringway_segment::{Backend, Cleaned, CleanError, Memory, Place, Shape};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("ring");
+    /// let place = Place::file(&path);
+    /// let shape = Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 };
+    /// let (segment, _) = place.open_or_create(&shape, &Memory::new(), &mut |_| {})?;
+    /// assert!(matches!(place.clean(|_| true)?, Cleaned::InUse(_)));
+    /// drop(segment); // as if its process had been killed
+    /// assert!(matches!(place.clean(|_| false)?, Cleaned::Kept(_)));
+    /// assert!(matches!(place.clean(|_| true)?, Cleaned::Removed(_)));
+    /// assert!(matches!(place.clean(|_| true), Err(CleanError::NotFound { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CleanError::NotFound`] if there is none; any other if what is there cannot be removed, or must not.
+    pub fn clean(&self, unwanted: impl FnMut(&View) -> bool) -> Result<Cleaned, CleanError> {
+        clean::clean(&Site::new(&self.path)?, unwanted)
+    }
+
+    /// What [`clean`](Place::clean) would do, without doing it. It takes no lock: nobody notices.
+    ///
+    /// # Errors
+    /// As [`clean`](Place::clean), save [`CleanError::NotPermitted`], which only removing tells.
+    pub fn would_clean(&self, unwanted: impl FnOnce(&View) -> bool) -> Result<Cleaned, CleanError> {
+        clean::would_clean(&Site::new(&self.path)?, unwanted)
+    }
+
     /// Looks at the segment here without taking part in it: whose it is does not matter, if it may be read.
     ///
     /// # Errors
@@ -118,17 +160,20 @@ impl Backend for Place {
     }
 }
 
-/// Removes the name if it still means this file. The caller is alone with the file, so nobody who keeps to the
-/// protocol gives the name to another between the look and the removal.
-pub(crate) fn remove_if_same(path: &Path, file: &File) {
-    if means(path, file).unwrap_or(false) {
-        // Not permitted, or on a mount that became read-only: the name stays, as `Segment::leave` says.
-        let _ = fs::remove_file(path);
+/// Removes the name if it still means this file, `false` if not. The caller is alone with the file, so nobody who keeps
+/// to the protocol gives the name to another between the look and the removal.
+pub(crate) fn remove_if_same(path: &Path, file: &File) -> io::Result<bool> {
+    if !means(path, file)? {
+        return Ok(false);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|()| true),
     }
 }
 
 /// Whether a name means this file.
-fn means(path: &Path, file: &File) -> io::Result<bool> {
+pub(crate) fn means(path: &Path, file: &File) -> io::Result<bool> {
     let named = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other?,
@@ -139,7 +184,7 @@ fn means(path: &Path, file: &File) -> io::Result<bool> {
 
 /// One path, in the forms that the calls want.
 pub(crate) struct Site {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     c_path: CString,
     pub(crate) origin: Origin,
 }
@@ -221,7 +266,7 @@ impl Site {
         Ok(Some(Segment::map(descriptor, None, geometry, &self.origin, memory, pages(memory))?))
     }
 
-    fn open_file(&self, access: libc::c_int) -> Result<Descriptor, OpenError> {
+    pub(crate) fn open_file(&self, access: libc::c_int) -> Result<Descriptor, OpenError> {
         // Whatever it is: not through a link, without waiting, and not as a terminal of ours.
         let flags = access | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         Descriptor::open(|| sys::open(&self.c_path, flags, 0)).map_err(|source| {
@@ -237,7 +282,7 @@ impl Site {
         })
     }
 
-    fn check_file(&self, file: &File) -> Result<Metadata, OpenError> {
+    pub(crate) fn check_file(&self, file: &File) -> Result<Metadata, OpenError> {
         let found = file.metadata().map_err(self.fault("look at it"))?;
         if !found.is_file() {
             let (path, found) = (self.path.clone(), describe(found.file_type()));
@@ -330,17 +375,17 @@ fn describe(kind: FileType) -> &'static str {
 }
 
 /// Bounds the beginning-again: by tries, because creating may take long, and by time, because opening does not.
-struct Patience {
+pub(crate) struct Patience {
     start: Instant,
     tries: u32,
 }
 
 impl Patience {
-    fn new() -> Patience {
+    pub(crate) fn new() -> Patience {
         Patience { start: Instant::now(), tries: 0 }
     }
 
-    fn again(&mut self, path: &Path) -> Result<(), OpenError> {
+    pub(crate) fn again(&mut self, path: &Path) -> Result<(), OpenError> {
         self.tries += 1;
         if self.tries >= TRIES && self.start.elapsed() > PATIENCE {
             return Err(OpenError::Unsettled { path: path.to_owned(), tries: self.tries });

@@ -22,7 +22,7 @@
 //! moment of step 3, finds the name gone or another's, and begins again.
 //!
 //! A segment that is dropped without `leave`, or whose holder was killed, keeps its name: somebody may want to
-//! resume it.
+//! resume it. If nobody does, `clean.rs` removes it.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -204,7 +204,8 @@ impl Segment {
         if let Some(path) = self.path().filter(|_| self.is_ours()) {
             let alone = self.descriptor.part().is_ok() && self.descriptor.try_be_alone().unwrap_or(false);
             if alone && finished(&self) && self.is_ours() {
-                place::remove_if_same(path, self.descriptor.file());
+                // Not permitted, or on a mount that became read-only: the name stays.
+                let _ = place::remove_if_same(path, self.descriptor.file());
             }
         }
     }

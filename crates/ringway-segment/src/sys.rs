@@ -205,13 +205,17 @@ pub(crate) fn try_lock(fd: impl AsFd, byte: u8, hold: Hold) -> io::Result<bool> 
     }
 }
 
-/// Whether somebody else's lock on a byte forbids to lock it. Needs no more than a descriptor for reading.
-pub(crate) fn is_locked(fd: impl AsFd, byte: u8) -> io::Result<bool> {
+/// How others hold a byte, `None` if nobody does. Needs no more than a descriptor for reading.
+pub(crate) fn held(fd: impl AsFd, byte: u8) -> io::Result<Option<Hold>> {
     let mut request = lock_of(libc::F_WRLCK, byte.into(), 1);
     // SAFETY: the descriptor is open for the whole call; the pointer is to a `flock`, which the command reads and
     // writes.
     check(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &raw mut request) })?;
-    Ok(request.l_type != libc::F_UNLCK as libc::c_short)
+    Ok(match libc::c_int::from(request.l_type) {
+        libc::F_UNLCK => None,
+        libc::F_RDLCK => Some(Hold::Shared),
+        _ => Some(Hold::Alone),
+    })
 }
 
 /// Gives one byte back.

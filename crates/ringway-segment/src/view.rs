@@ -11,6 +11,7 @@ use crate::map::Mapping;
 use crate::origin::Origin;
 use crate::role::Role;
 use crate::shape::{Geometry, Shape};
+use crate::sys::Hold;
 
 /// A segment seen from outside: mapped for reading only, by anybody who may read it.
 ///
@@ -37,7 +38,7 @@ use crate::shape::{Geometry, Shape};
 /// ```
 pub struct View {
     mapping: Mapping,
-    /// Bears no locks; it is asked for those of others.
+    /// Asked for the locks of others; bears none itself, save while its name is being removed (`clean.rs`).
     descriptor: Descriptor,
     data: Option<Data>,
     /// From a private copy of the header, checked.
@@ -55,6 +56,10 @@ impl View {
     ) -> Result<View, Refusal> {
         let mapping = Mapping::view(descriptor.file(), data.as_ref(), &geometry, origin)?;
         Ok(View { mapping, descriptor, data, geometry, origin: origin.clone() })
+    }
+
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
     }
 
     /// What the segment is made of, as found when it was opened; nothing that others write later changes it.
@@ -86,6 +91,16 @@ impl View {
     /// The kernel does not tell, or this is a forked child's copy of its parent's view.
     pub fn is_held(&self, role: Role) -> Result<bool, OsFault> {
         self.ask("ask who holds a role", |descriptor| descriptor.is_role_held(role))
+    }
+
+    /// Whether anybody who lives is attached to a segment in a file, in this process or another: has opened it and not
+    /// left it. Views are not. Of any other segment this is `false`: only its roles tell.
+    ///
+    /// # Errors
+    /// The kernel does not tell, or this is a forked child's copy of its parent's view.
+    pub fn is_attached(&self) -> Result<bool, OsFault> {
+        // Who holds the byte alone is removing the name, or about to leave it.
+        self.ask("ask who is attached", |descriptor| Ok(descriptor.presence()? == Some(Hold::Shared)))
     }
 
     /// Bytes of the segment: header, control area, padding and data.

@@ -83,6 +83,9 @@ pub struct Status {
     pub sent: Option<u64>,
     /// Whether the sender has closed: nothing more will come, unless another sender does. Not if `pending` is not known.
     pub closed: bool,
+    /// Whether anybody is attached: holds an end, or is about to take one. What nobody is attached to is what
+    /// [`clean`](crate::clean) is for.
+    pub attached: bool,
     /// The sending end.
     pub sender: End,
     /// The receiving end.
@@ -275,6 +278,9 @@ pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
     // The receiver first: what is released meanwhile is pending for a moment longer, and not released before it was sent.
     let receiver = end(view, Side::Receiver)?;
     let sender = end(view, Side::Sender)?;
+    // Of memory without a name only the ends tell.
+    let attached =
+        sender.state.is_held() || receiver.state.is_held() || view.is_attached().map_err(OpenError::from)?;
     let allocated = view.allocated().map_err(OpenError::from)?;
     let contents = match content {
         // To look at memory that was given back would take it again.
@@ -302,6 +308,7 @@ pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
         pending_messages: contents.and_then(|found| found.messages),
         sent: contents.and_then(|found| found.sent),
         closed: contents.is_some_and(|found| found.closed),
+        attached,
         sender: End { position: sent, ..sender },
         receiver: End { position: received, ..receiver },
     })

@@ -5,6 +5,8 @@
 pub mod protocol;
 
 #[cfg(not(ringway_loom))]
+pub mod clean;
+#[cfg(not(ringway_loom))]
 mod error;
 #[cfg(not(ringway_loom))]
 pub mod host;
@@ -29,8 +31,8 @@ pub use ringway_ring::{At, Corrupt};
 #[cfg(feature = "shared_memory")]
 pub use ringway_segment::SharedMemory;
 pub use ringway_segment::{
-    Backend, ClaimError, CreateError, InvalidName, Lent, Limit, Memory, Names, NoHugePages, Offer, OpenError,
-    Pages, Place, Shortage, View,
+    Backend, ClaimError, CleanError, CreateError, InvalidName, Lent, Limit, Memory, Names, NoHugePages,
+    Offer, OpenError, Pages, Place, Shortage, View,
 };
 pub use ringway_wait::Wait;
 #[cfg(not(ringway_loom))]
