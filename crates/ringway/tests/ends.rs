@@ -580,6 +580,7 @@ fn stats_count_what_an_end_has_done_since_it_was_taken() {
     tx.send_timeout(&[0; 56], Duration::from_millis(1)).unwrap_err();
     assert_eq!(tx.stats().waits, 1);
     assert!(tx.stats().sleeps > 0);
+    assert_eq!((tx.stats().lost, rx.stats().lost), (0, 0));
 
     drop(tx);
     assert_eq!(Sender::attach(&offer).unwrap().stats(), Stats::default());

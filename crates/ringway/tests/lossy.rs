@@ -5,7 +5,7 @@ mod support;
 use std::{path::Path, thread, time::Duration};
 
 use ringway::{
-    AttachError, Names, RecvError, RecvTimeoutError, TryRecvError,
+    AttachError, Names, RecvError, RecvTimeoutError, Stats, TryRecvError,
     spsc::{
         self,
         lossy::{Fate, Lose, Options, Receiver, Sender},
@@ -177,6 +177,57 @@ fn successors_of_both_ends_go_on_with_the_numbers() {
         assert_eq!(rx.recv().unwrap().lost(), 0);
         drop((tx, rx));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the last to leave takes the name");
+    }
+}
+
+/// Bytes of a message with 8 bytes of payload: header, number, payload.
+const TAKES: u64 = 24;
+
+#[test]
+fn stats_of_a_sender_that_drops_say_how_many_were_sent_and_how_many_lost() {
+    let (mut tx, mut rx) = pair(Lose::Newest);
+    let sent = (0..1000).filter(|&n| send(&mut tx, n) == Fate::Sent).count() as u64;
+    let stats = tx.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.lost), (sent, sent * TAKES, 1000 - sent));
+    assert_eq!((stats.waits, stats.sleeps), (0, 0));
+
+    while rx.try_recv().is_ok() {}
+    let stats = rx.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.lost), (sent, sent * TAKES, 0));
+    send(&mut tx, 1000);
+    assert_eq!(rx.recv().unwrap().lost(), 1000 - sent);
+    let stats = rx.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.lost), (sent + 1, (sent + 1) * TAKES, 1000 - sent));
+}
+
+#[test]
+fn stats_of_a_receiver_count_what_was_overwritten_as_lost_and_not_its_bytes() {
+    let (mut tx, mut rx) = pair(Lose::Oldest);
+    (0..1000).for_each(|n| assert_eq!(send(&mut tx, n), Fate::Sent));
+    let stats = tx.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.lost), (1000, 1000 * TAKES, 0));
+
+    let received = (0..).take_while(|_| rx.try_recv().is_ok()).count() as u64;
+    let stats = rx.stats();
+    assert_eq!((stats.messages, stats.bytes, stats.lost), (received, received * TAKES, 1000 - received));
+    assert_eq!(stats.waits, 0);
+    rx.recv_timeout(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(rx.stats().waits, 1);
+}
+
+#[test]
+fn stats_begin_anew_with_the_holder_of_an_end() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let offer = Options::new(spsc::Options::new().capacity(4096), lose).offer().unwrap();
+        let options = Options::new(spsc::Options::new(), lose);
+        let mut tx = options.sender_of(&offer).unwrap();
+        let mut rx = options.receiver_of(&offer).unwrap();
+        let sent = (0..1000).filter(|&n| send(&mut tx, n) == Fate::Sent).count();
+        assert!(sent > 9);
+        (0..9).for_each(|_| drop(rx.recv().unwrap()));
+        drop((tx, rx));
+        assert_eq!(options.sender_of(&offer).unwrap().stats(), Stats::default(), "{lose:?}");
+        assert_eq!(options.receiver_of(&offer).unwrap().stats(), Stats::default(), "{lose:?}");
     }
 }
 

@@ -2,11 +2,15 @@
 
 mod support;
 
-use std::{process::Command, thread, time::Duration};
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ringway::{
-    AttachError, Error, Names, OpenError, RecvError, SendError, SendTimeoutError, TryRecvError, TrySendError,
-    Wait, spsc,
+    AttachError, Error, Names, OpenError, RecvError, SendError, SendTimeoutError, Stats, TryRecvError,
+    TrySendError, Wait, spsc,
     spsc::slots::{Options, Receiver, Sender},
 };
 use support::{PATIENCE, Peer, told};
@@ -110,6 +114,63 @@ fn closing_is_heard_at_either_end_and_a_successor_opens_again() {
     let mut rx = Receiver::<Message>::attach(&offer).unwrap();
     tx.send(&message(1, 1)).unwrap();
     assert_eq!(read(&rx.recv().unwrap()), (1, 1));
+}
+
+#[test]
+fn stats_count_what_an_end_has_done_since_it_was_taken() {
+    let offer = Options::new().wait(SLEEP).offer::<[u8; 12]>().unwrap();
+    let mut tx = Sender::<[u8; 12]>::attach(&offer).unwrap();
+    let mut rx = Receiver::<[u8; 12]>::attach(&offer).unwrap();
+    tx.send(&[1; 12]).unwrap();
+    let mut batch = tx.batch();
+    (0..3).for_each(|_| batch.push(&[2; 12]).unwrap());
+    batch.send();
+    let mut forgotten = tx.batch();
+    forgotten.push(&[3; 12]).unwrap();
+    std::mem::forget(forgotten);
+    assert_eq!((tx.stats().messages, tx.stats().bytes), (4, 4 * 16));
+    rx.recv().unwrap().put_back();
+    assert_eq!((rx.stats().messages, rx.stats().bytes), (0, 0));
+    assert_eq!(rx.recv_batch(3).unwrap().iter().count(), 3);
+    let batch = rx.recv_batch(9).unwrap();
+    assert_eq!(batch.iter().count(), 1);
+    batch.put_back();
+    assert_eq!((rx.stats().messages, rx.stats().bytes), (3, 3 * 16));
+    drop(rx.recv().unwrap());
+    assert_eq!((rx.stats().messages, rx.stats().bytes, rx.stats().waits), (4, 4 * 16, 0));
+
+    rx.recv_timeout(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(rx.stats().waits, 1);
+    assert!(rx.stats().sleeps > 0);
+    while tx.try_send(&[4; 12]).is_ok() {}
+    tx.send_timeout(&[4; 12], Duration::from_millis(1)).unwrap_err();
+    assert_eq!(tx.stats().waits, 1);
+    assert_eq!((tx.stats().lost, rx.stats().lost), (0, 0));
+
+    drop((tx, rx));
+    assert_eq!(Sender::<[u8; 12]>::attach(&offer).unwrap().stats(), Stats::default());
+    assert_eq!(Receiver::<[u8; 12]>::attach(&offer).unwrap().stats(), Stats::default());
+}
+
+#[test]
+fn stats_of_a_sender_count_whom_it_woke_and_those_of_the_woken_that_it_slept() {
+    let (mut tx, mut rx) = small(SLEEP);
+    let receiver = thread::spawn(move || {
+        while rx.recv().is_ok() {}
+        rx.stats()
+    });
+    let limit = Instant::now() + PATIENCE;
+    while tx.stats().wakes == 0 {
+        assert!(Instant::now() < limit, "it never sleeps");
+        // Until it does.
+        thread::sleep(Duration::from_millis(1));
+        tx.send(&message(0, 0)).unwrap();
+    }
+    let sent = tx.stats();
+    tx.close().unwrap();
+    let received = receiver.join().unwrap();
+    assert_eq!((received.messages, received.bytes), (sent.messages, sent.bytes));
+    assert!(received.waits > 0 && received.sleeps > 0, "{received:?}");
 }
 
 #[test]

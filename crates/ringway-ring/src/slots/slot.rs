@@ -29,7 +29,9 @@ pub(super) struct Slots {
     pub(super) size: u64,
     /// Bytes of a slot: the size, rounded up to a multiple of 8.
     pub(super) stride: u64,
-    /// Bytes of all slots: a multiple of the stride, no more than the capacity.
+    /// How many slots there are; not 0.
+    pub(super) count: u64,
+    /// Bytes of all slots, `count * stride`: no more than the capacity.
     pub(super) room: u64,
     /// The odd part of the stride, inverted modulo 2^64.
     inverse: u64,
@@ -49,17 +51,18 @@ impl Slots {
         for _ in 0..5 {
             inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
         }
-        Self { size, stride, room: count * stride, inverse }
+        Self { size, stride, count, room: count * stride, inverse }
     }
 
     /// Whether `bytes` is a multiple of the stride that fits into `most`, which is one and no more than `room`.
     ///
     /// Without a division: `bytes` times the inverse of the stride's odd part, with its zeros at the low end turned to the
-    /// high end, is the quotient if there is no rest; if there is one, it is more than any quotient.
+    /// high end, is the quotient if there is no rest. No two numbers give the same, for each step can be undone; so if there is
+    /// a rest, it is none of the quotients from 0 to `count`, which the multiples up to `room` give.
     #[inline(always)]
     pub(super) fn fit(&self, bytes: u64, most: u64) -> bool {
         let quotient = bytes.wrapping_mul(self.inverse).rotate_right(self.stride.trailing_zeros());
-        bytes <= most && quotient <= bytes
+        bytes <= most && quotient <= self.count
     }
 }
 
@@ -115,6 +118,25 @@ mod tests {
                 );
             }
             assert!(!slots.fit(slots.stride.wrapping_neg(), slots.room));
+        }
+    }
+
+    /// What is a multiple only modulo 2^64 is none.
+    #[test]
+    fn what_fits_is_a_multiple_of_the_stride_also_in_rings_that_no_machine_has_yet() {
+        let rings =
+            [(0x4000_0008, 1 << 40), (3 << 30, 1 << 40), (5 << 40, 1 << 44), ((1 << 61) + 8, 1 << 63)];
+        for (size, capacity) in rings {
+            let slots = Slots::new(size, capacity);
+            let around = u64::MAX / slots.stride;
+            for factor in (0..100).chain((1..4).flat_map(|laps| laps * around..laps * around + 1000)) {
+                let bytes = factor.wrapping_mul(slots.stride);
+                assert_eq!(
+                    slots.fit(bytes, slots.room),
+                    bytes <= slots.room && bytes % slots.stride == 0,
+                    "{size} {bytes}"
+                );
+            }
         }
     }
 

@@ -244,14 +244,9 @@ impl Receiver {
     /// What this end has done since it was taken.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let bytes = self.inlet.ring().position().wrapping_sub(self.since);
         let (messages, waits, bell) = self.inlet.counts();
-        Stats {
-            messages,
-            bytes: self.inlet.ring().position().wrapping_sub(self.since),
-            waits,
-            sleeps: bell.slept(),
-            wakes: bell.rings(),
-        }
+        Stats::new(messages, bytes, waits, bell)
     }
 
     /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.

@@ -283,13 +283,9 @@ impl Sender {
     pub fn stats(&self) -> Stats {
         let ring = self.outlet.ring();
         let (waits, bell) = self.outlet.counts();
-        Stats {
-            messages: ring.sent().wrapping_sub(self.since.0),
-            bytes: ring.position().wrapping_sub(self.since.1),
-            waits,
-            sleeps: bell.slept(),
-            wakes: bell.rings(),
-        }
+        let (messages, bytes) =
+            (ring.sent().wrapping_sub(self.since.0), ring.position().wrapping_sub(self.since.1));
+        Stats::new(messages, bytes, waits, bell)
     }
 
     /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.

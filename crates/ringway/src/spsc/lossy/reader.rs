@@ -38,6 +38,13 @@ pub(super) struct Taken {
     pub(super) lost: u64,
 }
 
+impl Taken {
+    /// Bytes that it takes of the ring: its header, and what it carries, rounded up.
+    pub(super) fn bytes(&self) -> u64 {
+        8 + u64::from(self.record.len()).next_multiple_of(8)
+    }
+}
+
 impl Reader {
     pub(super) fn new(end: &End, ring: Lent, expected: u64) -> Result<Self, AttachError> {
         let way = match Lose::of(end.segment()) {

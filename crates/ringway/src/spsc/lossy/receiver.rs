@@ -12,7 +12,7 @@ use ringway_ring::primitive::Ordering;
 
 use super::reader::{Reader, Taken};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    AttachError, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End},
 };
@@ -26,6 +26,8 @@ pub struct Receiver {
     // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
     inlet: CachePadded<Rx>,
     lost: u64,
+    /// Bytes of the messages that were taken; what lay between them is none of that.
+    bytes: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
 }
@@ -37,7 +39,7 @@ impl Receiver {
         let expected = lend::number(segment, Side::Receiver).load(Ordering::Relaxed);
         let reader = Reader::new(&end, lend::ring(segment), expected)?;
         let inlet = Inlet::attach(reader, lend::words(segment, Side::Receiver), end.wait, end.sleepers);
-        Ok(Self { inlet: CachePadded::new(inlet), lost: 0, end })
+        Ok(Self { inlet: CachePadded::new(inlet), lost: 0, bytes: 0, end })
     }
 
     /// The next message, waiting until there is one.
@@ -121,6 +123,7 @@ impl Receiver {
 
     fn received(&mut self, taken: Taken) -> Received<'_> {
         self.lost = self.lost.saturating_add(taken.lost);
+        self.bytes += taken.bytes();
         Received { inlet: &mut self.inlet, end: &self.end, taken }
     }
 
@@ -148,6 +151,24 @@ impl Receiver {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// What this end has done since it was taken.
+    ///
+    /// ```
+    /// # use ringway::spsc::{self, lossy::{Lose, Options}};
+    /// # let ring = spsc::Options::new().capacity(4096);
+    /// # let (mut tx, mut rx) = Options::new(ring, Lose::Oldest).pair()?;
+    /// # (0..1000).try_for_each(|_| tx.send(b"hello").map(drop))?;
+    /// while rx.try_recv().is_ok() {}
+    /// assert_eq!(rx.stats().messages + rx.stats().lost, 1000);
+    /// assert_eq!(rx.stats().bytes, rx.stats().messages * 24);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (messages, waits, bell) = self.inlet.counts();
+        Stats { lost: self.lost, ..Stats::new(messages, self.bytes, waits, bell) }
     }
 
     /// Bytes of data the ring has.

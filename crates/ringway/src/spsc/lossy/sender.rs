@@ -11,7 +11,7 @@ use ringway_ring::{
 
 use super::{Lose, NUMBER};
 use crate::{
-    AttachError, Corrupt, Error, SendError, Side, TooLong, lend,
+    AttachError, Corrupt, Error, SendError, Side, Stats, TooLong, lend,
     protocol::{NoLoan, Outlet},
     spsc::end::End,
 };
@@ -40,6 +40,8 @@ pub struct Sender {
     /// The number of the next message.
     number: u64,
     lost: u64,
+    /// Messages sent and bytes used when this end was taken.
+    since: (u64, u64),
     // Dropped last: `outlet` uses its memory.
     end: End,
 }
@@ -56,7 +58,8 @@ impl Sender {
         };
         let ring = ring.map_err(|corrupt| end.corrupt(corrupt))?;
         let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
-        Ok(Self { outlet: CachePadded::new(outlet), number, lost: 0, end })
+        let since = (outlet.ring().sent(), outlet.ring().position());
+        Ok(Self { outlet: CachePadded::new(outlet), number, lost: 0, since, end })
     }
 
     /// Sends a copy of `message`, or loses one. Wait-free, but for one system call if the receiver sleeps.
@@ -128,6 +131,28 @@ impl Sender {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// What this end has done since it was taken.
+    ///
+    /// ```
+    /// # use ringway::spsc::{self, lossy::{Lose, Options}};
+    /// # let ring = spsc::Options::new().capacity(4096);
+    /// let (mut tx, _rx) = Options::new(ring, Lose::Newest).pair()?;
+    /// for _ in 0..1000 {
+    ///     tx.send(b"hello")?;
+    /// }
+    /// assert_eq!(tx.stats().messages + tx.stats().lost, 1000);
+    /// assert_eq!(tx.stats().bytes, tx.stats().messages * 24);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let ring = self.outlet.ring();
+        let (waits, bell) = self.outlet.counts();
+        let (messages, bytes) =
+            (ring.sent().wrapping_sub(self.since.0), ring.position().wrapping_sub(self.since.1));
+        Stats { lost: self.lost, ..Stats::new(messages, bytes, waits, bell) }
     }
 
     /// Tells the receiver that nothing more will come, and leaves. (Dropping does the same, without a word.)

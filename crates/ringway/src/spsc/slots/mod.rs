@@ -46,3 +46,8 @@ pub use options::Options;
 pub use receiver::{Received, ReceivedBatch, Receiver};
 pub use ringway_ring::Value;
 pub use sender::{Loan, SendBatch, Sender};
+
+/// How many slots lie in so many bytes of a ring of `T`s.
+fn slots_in<T>(bytes: u64) -> u64 {
+    bytes / size_of::<T>().next_multiple_of(8) as u64
+}

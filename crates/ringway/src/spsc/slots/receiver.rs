@@ -13,9 +13,9 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::slots::{Consumer, Next, Slot};
 use ringway_segment::Offer;
 
-use super::{Options, Value};
+use super::{Options, Value, slots_in};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Side, TryRecvError, lend,
+    AttachError, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End, receiver::error},
 };
@@ -29,6 +29,8 @@ type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;
 pub struct Receiver<T> {
     // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
     inlet: CachePadded<Rx>,
+    /// Bytes received when this end was taken.
+    since: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
     message: PhantomData<T>,
@@ -47,8 +49,9 @@ impl<T: Value> Receiver<T> {
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
         let ring = Consumer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
-        let inlet = CachePadded::new(Inlet::attach(ring, words, end.wait, end.sleepers));
-        Ok(Self { inlet, end, message: PhantomData })
+        let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
+        let since = inlet.ring().position();
+        Ok(Self { inlet: CachePadded::new(inlet), since, end, message: PhantomData })
     }
 
     /// The next message, waiting until there is one.
@@ -229,6 +232,22 @@ impl<T: Value> Receiver<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inlet.ring().is_empty() || self.inlet.ring().is_closed()
+    }
+
+    /// What this end has done since it was taken.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<[u8; 12]>()?;
+    /// # tx.send(&[7; 12])?;
+    /// drop(rx.recv()?);
+    /// assert_eq!((rx.stats().messages, rx.stats().bytes), (1, 16));
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let bytes = self.inlet.ring().position().wrapping_sub(self.since);
+        let (_, waits, bell) = self.inlet.counts();
+        Stats::new(slots_in::<T>(bytes), bytes, waits, bell)
     }
 
     /// The file that is the ring's name, if it has one.

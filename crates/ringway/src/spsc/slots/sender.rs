@@ -12,9 +12,9 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::slots::Producer;
 use ringway_segment::Offer;
 
-use super::{Options, Value};
+use super::{Options, Value, slots_in};
 use crate::{
-    AttachError, Error, SendError, SendTimeoutError, Side, TrySendError, lend,
+    AttachError, Error, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
     protocol::{NoLoan, Outlet},
     spsc::{after, end::End},
 };
@@ -27,6 +27,8 @@ type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;
 pub struct Sender<T> {
     // On lines of its own: the ends of a pair may lie side by side, and two threads work on them.
     outlet: CachePadded<Tx>,
+    /// Bytes sent when this end was taken.
+    since: u64,
     // Dropped last: `outlet` uses its memory.
     end: End,
     message: PhantomData<T>,
@@ -45,8 +47,9 @@ impl<T: Value> Sender<T> {
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
         let ring = Producer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
-        let outlet = CachePadded::new(Outlet::attach(ring, words, end.wait, end.sleepers));
-        Ok(Self { outlet, end, message: PhantomData })
+        let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
+        let since = outlet.ring().position();
+        Ok(Self { outlet: CachePadded::new(outlet), since, end, message: PhantomData })
     }
 
     /// Loans a slot, waiting until there is one.
@@ -267,6 +270,22 @@ impl<T: Value> Sender<T> {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.outlet.ring().pending() as usize
+    }
+
+    /// What this end has done since it was taken.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<[u8; 12]>()?;
+    /// tx.send(&[7; 12])?;
+    /// tx.send(&[8; 12])?;
+    /// assert_eq!((tx.stats().messages, tx.stats().bytes), (2, 32));
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let bytes = self.outlet.ring().position().wrapping_sub(self.since);
+        let (waits, bell) = self.outlet.counts();
+        Stats::new(slots_in::<T>(bytes), bytes, waits, bell)
     }
 
     /// The file that is the ring's name, if it has one.
