@@ -207,6 +207,8 @@ impl Receiver {
         ReceivedBatch { inlet: &mut self.inlet, first, max, left: Cell::new(max) }
     }
 
+    // The error of each form is made out of line, to the end: converted in place, errors make the calls that receive too large
+    // for the compiler to inline.
     #[cold]
     fn recv_error(&self, why: NoRecord) -> RecvError {
         self.try_recv_error(why).into()
@@ -217,7 +219,7 @@ impl Receiver {
         self.try_recv_error(why).into()
     }
 
-    /// Why there was no record, in the words of users.
+    /// Why there was no message, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
         error(why, self.inlet.ring().corruption())

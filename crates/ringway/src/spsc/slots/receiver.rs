@@ -71,7 +71,7 @@ impl<T: Value> Receiver<T> {
     pub fn recv(&mut self) -> Result<Received<'_, T>, RecvError> {
         match self.inlet.take(|| None) {
             Ok(slot) => Ok(Received::new(&mut self.inlet, slot)),
-            Err(why) => Err(self.why(why).into()),
+            Err(why) => Err(self.recv_error(why)),
         }
     }
 
@@ -90,7 +90,7 @@ impl<T: Value> Receiver<T> {
     pub fn try_recv(&mut self) -> Result<Received<'_, T>, TryRecvError> {
         match self.inlet.try_take() {
             Ok(slot) => Ok(Received::new(&mut self.inlet, slot)),
-            Err(why) => Err(self.why(why)),
+            Err(why) => Err(self.try_recv_error(why)),
         }
     }
 
@@ -134,7 +134,7 @@ impl<T: Value> Receiver<T> {
 
     #[inline]
     fn take_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Slot, RecvTimeoutError> {
-        self.inlet.take(deadline).map_err(|why| self.why(why).into())
+        self.inlet.take(deadline).map_err(|why| self.recv_timeout_error(why))
     }
 
     /// Up to `max` messages, waiting until there is one at least; they are given back all at once.
@@ -156,7 +156,7 @@ impl<T: Value> Receiver<T> {
     pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, RecvError> {
         match self.inlet.take(|| None) {
             Ok(slot) => Ok(self.batch(slot, max)),
-            Err(why) => Err(self.why(why).into()),
+            Err(why) => Err(self.recv_error(why)),
         }
     }
 
@@ -169,7 +169,7 @@ impl<T: Value> Receiver<T> {
     pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, TryRecvError> {
         match self.inlet.try_take() {
             Ok(slot) => Ok(self.batch(slot, max)),
-            Err(why) => Err(self.why(why)),
+            Err(why) => Err(self.try_recv_error(why)),
         }
     }
 
@@ -210,9 +210,21 @@ impl<T: Value> Receiver<T> {
         ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), message: PhantomData }
     }
 
+    // The error of each form is made out of line, to the end: converted in place, errors make the calls that receive too large
+    // for the compiler to inline.
+    #[cold]
+    fn recv_error(&self, why: NoRecord) -> RecvError {
+        self.try_recv_error(why).into()
+    }
+
+    #[cold]
+    fn recv_timeout_error(&self, why: NoRecord) -> RecvTimeoutError {
+        self.try_recv_error(why).into()
+    }
+
     /// Why there was no message, in the words of users.
     #[cold]
-    fn why(&self, why: NoRecord) -> TryRecvError {
+    fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
         error(why, self.inlet.ring().corruption())
     }
 
