@@ -15,6 +15,8 @@ pub enum Exit {
     Usage = 2,
     /// A timeout passed.
     TimedOut = 3,
+    /// The other side has died.
+    PeerDied = 4,
     /// Shared memory holds what no correct program writes there.
     Corrupt = 5,
     /// The user may not do this.
@@ -75,6 +77,11 @@ impl Failure {
         Self { exit: refused(&error), words: format!("cannot {what}: {error}") }
     }
 
+    /// Whether it is that the other side has died.
+    pub(crate) fn is_death(&self) -> bool {
+        self.exit == Exit::PeerDied
+    }
+
     /// The process's exit code.
     #[must_use]
     pub fn code(&self) -> ExitCode {
@@ -103,6 +110,15 @@ impl From<Error> for Failure {
                 "the other side stopped receiving; what it has not received stays in \
                  the ring, and another `ringway get` receives it"
                     .into()
+            }
+            Error::PeerDied(peer) => {
+                let half = "what came through is not whole";
+                match peer.side {
+                    Side::Sender => format!("the {peer} was killed before its input had ended; {half}"),
+                    Side::Receiver => {
+                        format!("the {peer} was killed before it had received everything; {half}")
+                    }
+                }
             }
             other => other.to_string(),
         };
@@ -141,6 +157,7 @@ fn refused(error: &io::Error) -> Exit {
 fn exit(error: &Error) -> Exit {
     match error {
         Error::Timeout => Exit::TimedOut,
+        Error::PeerDied(_) => Exit::PeerDied,
         Error::Corrupt(_) => Exit::Corrupt,
         Error::Attach(error) => match error {
             AttachError::Corrupt { .. } | AttachError::ControlArea { .. } => Exit::Corrupt,

@@ -23,11 +23,23 @@ const NOT_RECEIVED: &str = "the ring is full and nobody received; see that its `
 /// If the ring cannot be had, the input not be read, or the receiver leaves.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let mut tx = options.ring().sender(options.name()).map_err(Error::from)?;
+    let done = copy(&mut tx, options);
+    match &done {
+        Ok(()) => tx.close()?,
+        // Of no use to another receiver: it would begin in the middle.
+        Err(failure) if failure.is_death() => tx.abandon(),
+        Err(_) => {}
+    }
+    done
+}
+
+/// Copies all of it.
+fn copy(tx: &mut Sender, options: &Options) -> Result<(), Failure> {
     let mut input = stream::raw(io::stdin()).map_err(Failure::input)?;
     let total = input.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
     let progress = options.progress(total);
     let part = tx.capacity() / PARTS;
-    say(&mut tx, mark::BEGINS, options)?;
+    say(tx, mark::BEGINS, options)?;
     loop {
         let mut loan = tx
             .loan_timeout(part, options.patience())
@@ -38,7 +50,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
                 drop(loan);
-                say(&mut tx, mark::BROKEN_OFF, options)?;
+                say(tx, mark::BROKEN_OFF, options)?;
                 return Err(Failure::input(error));
             }
         };
@@ -46,9 +58,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         loan.send();
         progress.inc(read as u64);
     }
-    say(&mut tx, mark::ENDS, options)?;
+    say(tx, mark::ENDS, options)?;
     progress.finish();
-    Ok(tx.close()?)
+    Ok(())
 }
 
 /// Sends a mark.

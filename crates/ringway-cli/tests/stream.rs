@@ -4,7 +4,8 @@ mod support;
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{Read, Write},
+    path::Path,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -221,24 +222,67 @@ fn a_put_after_a_get_that_failed_waits_for_the_next_get() {
     assert!(!place.has_ring());
 }
 
+/// A `put` that has sent `begin` and waits for more input, until it is killed.
+fn begin_and_be_killed(place: &Place, sent: impl Fn()) {
+    let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    put.stdin.as_mut().unwrap().write_all(b"begin").unwrap();
+    sent();
+    put.kill().unwrap();
+    put.wait().unwrap();
+}
+
+#[test]
+fn get_is_told_that_put_was_killed_after_what_it_sent() {
+    let place = Place::new();
+    let copy = place.path("copy");
+    let get = place.get(&copy);
+    begin_and_be_killed(&place, || await_content(&copy, b"begin"));
+    let (status, said) = end(get);
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(said.contains("not whole"), "{said}");
+    assert_eq!(fs::read(&copy).unwrap(), b"begin");
+    assert!(!place.has_ring());
+}
+
+#[test]
+fn put_is_told_that_get_was_killed_half_way_and_leaves_nothing() {
+    let place = Place::new();
+    let put = place.put(&place.file("original", &noise(8 << 20)));
+    // It reads more than it can write, and waits.
+    let mut get = place.ringway(&["get", "x"]).stdout(Stdio::piped()).spawn().unwrap();
+    get.stdout.as_mut().unwrap().read_exact(&mut [0; 1000]).unwrap();
+    get.kill().unwrap();
+    get.wait().unwrap();
+    let (status, said) = end(put);
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(said.contains("was killed before it had received everything"), "{said}");
+    assert!(!place.has_ring());
+}
+
 #[test]
 fn get_does_not_take_a_successor_for_the_rest_of_a_killed_put() {
     let place = Place::new();
-    let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
-    put.stdin.as_mut().unwrap().write_all(b"begin").unwrap();
+    begin_and_be_killed(&place, || {
+        let limit = Instant::now() + PATIENCE;
+        let stat = || place.ringway(&["stat", "x", "--json"]).stdout(Stdio::piped()).output().unwrap().stdout;
+        while !String::from_utf8(stat()).unwrap().replace(' ', "").contains("\"pending_messages\":2,") {
+            assert!(Instant::now() < limit, "nothing was sent");
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let put = place.put(&place.file("original", b"another"));
     let copy = place.path("copy");
-    let get = place.get(&copy);
-    let limit = Instant::now() + PATIENCE;
-    while fs::read(&copy).unwrap() != b"begin" {
-        assert!(Instant::now() < limit, "held back");
-        thread::sleep(Duration::from_millis(1));
-    }
-    put.kill().unwrap();
-    put.wait().unwrap();
-    // It may be told that nobody receives any more.
-    end(place.put(&place.file("original", b"another")));
-    let (status, said) = end(get);
+    let (status, said) = end(place.get(&copy));
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("not whole"), "{said}");
     assert_eq!(fs::read(&copy).unwrap(), b"begin");
+    end(put);
+}
+
+fn await_content(path: &Path, content: &[u8]) {
+    let limit = Instant::now() + PATIENCE;
+    while fs::read(path).unwrap() != content {
+        assert!(Instant::now() < limit, "held back");
+        thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -10,7 +10,7 @@ use crate::error::HeaderFault;
 use crate::shape::{Geometry, HEADER_PAGE, Shape};
 
 /// The version of the layout that this crate writes and reads.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
@@ -139,7 +139,7 @@ mod tests {
         let total = geometry().total.to_le_bytes();
         let mut golden = Vec::new();
         golden.extend_from_slice(b"RINGWAY\0");
-        golden.extend_from_slice(&[2, 0, 0, 0]);
+        golden.extend_from_slice(&[3, 0, 0, 0]);
         golden.extend_from_slice(&[4, 3, 2, 1]);
         golden.extend_from_slice(&[0x0d, 0x0c, 0x0b, 0x0a]);
         golden.extend_from_slice(&[0x55, 0, 0, 0]);
@@ -188,8 +188,8 @@ mod tests {
     #[test]
     fn another_layout_version_is_named() {
         let mut newer = encode(&geometry());
-        newer[offset_of!(Layout, layout_version)..][..4].copy_from_slice(&3u32.to_ne_bytes());
-        assert_eq!(decode(&newer), Err(HeaderFault::LayoutVersion(3)));
+        newer[offset_of!(Layout, layout_version)..][..4].copy_from_slice(&4u32.to_ne_bytes());
+        assert_eq!(decode(&newer), Err(HeaderFault::LayoutVersion(4)));
     }
 
     #[test]

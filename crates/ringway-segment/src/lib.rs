@@ -93,7 +93,7 @@ pub use offer::Offer;
 pub use origin::Origin;
 pub use place::Place;
 pub use role::Role;
-pub use segment::Segment;
+pub use segment::{Backing, Segment};
 pub use shape::{Misfit, Shape};
 #[cfg(feature = "shared_memory")]
 pub use shm::SharedMemory;

@@ -27,6 +27,7 @@
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -41,7 +42,7 @@ use crate::origin::Origin;
 use crate::place;
 use crate::primitive::Bits;
 use crate::role::Role;
-use crate::shape::{Geometry, Shape};
+use crate::shape::{Geometry, HEADER_PAGE, Shape};
 use crate::sys;
 
 /// A segment, mapped into this process.
@@ -168,6 +169,29 @@ impl Segment {
         Err(claimed)
     }
 
+    /// Whether somebody else has a role, by the kernel's word: a process that died has none once all of it has stopped.
+    ///
+    /// # Errors
+    /// The kernel's, if it cannot be told.
+    pub fn is_held(&self, role: Role) -> io::Result<bool> {
+        if self.is_ours() {
+            self.descriptor.is_role_held(role)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::EBADF))
+        }
+    }
+
+    /// The file that the control area lies in; `None` for lent memory, of whose file nothing is known, and in a forked child.
+    #[must_use]
+    pub fn backing(&self) -> Option<Backing<'_>> {
+        let known = self.is_ours() && self.origin != Origin::Lent;
+        known.then(|| Backing {
+            file: self.descriptor.file().as_fd(),
+            control: HEADER_PAGE,
+            sealed: self.origin == Origin::Memfd,
+        })
+    }
+
     /// Whether this process has made this handle; `false` in a child that was forked after it was made. Costs one
     /// load. Where it is `false`, the memory is not the segment's but the child's own.
     ///
@@ -209,6 +233,17 @@ impl Segment {
             }
         }
     }
+}
+
+/// The file of a segment's control area: to map more of it, not to be locked or closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Backing<'a> {
+    /// The file.
+    pub file: BorrowedFd<'a>,
+    /// Where in it the control area begins, in bytes.
+    pub control: u64,
+    /// Whether nobody can truncate it.
+    pub sealed: bool,
 }
 
 impl fmt::Debug for Segment {

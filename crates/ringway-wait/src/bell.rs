@@ -48,8 +48,9 @@
 //! # What a kill leaves
 //!
 //! A sleeper killed asleep: an odd number; it costs the waker one ring, no more. A waker killed between W1 and
-//! W5: news that nobody rings for; the sleeper meets them at its next look. (Learning of the death itself is
-//! not this module's business.)
+//! W5: news that nobody rings for; the sleeper meets them at its next look. A sleeper sleeps on the word that
+//! tells of its peer's death together with the bell ([`Words::sleep`]), and is told by `look` what to make of it
+//! ([`Peer::died`]).
 //!
 //! # Sources
 //!
@@ -189,6 +190,7 @@ impl<W: Words> Bell<W> {
         nap: bool,
         mut look: impl FnMut(Peer<'_, W>) -> Option<R>,
     ) -> Option<R> {
+        self.words.watch();
         let Self { words, left_before, place, spinner, .. } = self;
         let found = spinner.spin(
             deadline,
@@ -213,6 +215,9 @@ impl<W: Words> Bell<W> {
         loop {
             self.slept += 1;
             self.place.say(&self.words);
+            // As with the bell: what tells of a death is loaded before the look.
+            self.words.watch();
+            let alive = self.words.alive();
             // Acquire: pairs with the Release in `ring` (S1): a bell that was rung before comes with its news.
             let bell = self.words.bell(Whose::Peers).load(Ordering::Acquire);
             // Relaxed: the full fence orders it before the look (S2, S3).
@@ -222,11 +227,11 @@ impl<W: Words> Bell<W> {
             if found.is_none() && nap {
                 let wake_up = Instant::now() + NAP;
                 let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
-                self.words.bell(Whose::Peers).wait(bell, Some(wake_up));
+                self.words.sleep(bell, alive, Some(wake_up));
                 found = look(self.peer());
             }
             if found.is_none() && !passed(deadline) {
-                self.words.bell(Whose::Peers).wait(bell, deadline);
+                self.words.sleep(bell, alive, deadline);
             }
             self.awake = self.awake.wrapping_add(2) & !RETIRED;
             // Relaxed: a waker that still sees the sleep rings once for nobody (S6).
@@ -301,6 +306,20 @@ pub struct Peer<'a, W> {
 }
 
 impl<W: Words> Peer<'_, W> {
+    /// Whether it has died since this side came, and no successor has come.
+    ///
+    /// Relaxed: it says nothing about what the peer did before.
+    #[must_use]
+    pub fn died(&self) -> bool {
+        self.words.died()
+    }
+
+    /// Its process, as it said itself; 0 if it has said nothing.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.words.pid()
+    }
+
     /// Whether it has left in good order since this side came, and no successor has come. One that had left before is
     /// like one that has not come yet.
     ///

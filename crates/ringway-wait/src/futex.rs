@@ -35,6 +35,62 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
     }
 }
 
+/// A word to sleep on together with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Awaited<'a> {
+    word: &'a AtomicU32,
+    expected: u32,
+    flags: u32,
+}
+
+/// `FUTEX2_SIZE_U32`, which libc has no word for.
+const SIZE_U32: u32 = 2;
+/// `FUTEX2_PRIVATE`.
+const PRIVATE: u32 = 128;
+
+impl<'a> Awaited<'a> {
+    /// A word of shared memory, while it holds `expected`.
+    pub(crate) fn shared(word: &'a AtomicU32, expected: u32) -> Self {
+        Self { word, expected, flags: SIZE_U32 }
+    }
+
+    /// A word of this process's own, while it is 0.
+    pub(crate) fn private(word: &'a AtomicU32) -> Self {
+        Self { word, expected: 0, flags: SIZE_U32 | PRIVATE }
+    }
+}
+
+/// `struct futex_waitv`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Waiter {
+    expected: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// Sleeps while each word holds what is expected of it, as [`wait`] does. `false` if there is no such call here.
+pub(crate) fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
+    let mut waiters = [Waiter { expected: 0, address: 0, flags: 0, reserved: 0 }; N];
+    let mut count = 0u32;
+    for word in words.into_iter().flatten() {
+        let address = word.word.as_ptr() as u64;
+        waiters[count as usize] =
+            Waiter { expected: u64::from(word.expected), address, flags: word.flags, reserved: 0 };
+        count += 1;
+    }
+    let timeout = deadline.map(absolute);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the kernel reads `count` initialised entries, and the words, which are valid for as long as the references;
+    // `timeout` is null or points to a timespec that outlives the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex_waitv, waiters.as_ptr(), count, 0u32, timeout, libc::CLOCK_MONOTONIC)
+    };
+    let error = if result < 0 { io::Error::last_os_error().raw_os_error() } else { None };
+    matches!(error, None | Some(libc::ETIMEDOUT | libc::EAGAIN | libc::EINTR))
+}
+
 /// Wakes one sleeper on `word`.
 pub(crate) fn wake(word: &AtomicU32) {
     // SAFETY: the address is valid; FUTEX_WAKE reads no memory through it.

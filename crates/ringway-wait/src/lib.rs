@@ -6,6 +6,7 @@
 //!
 //! - [`Bell`]: the protocol, written down at the top of its module.
 //! - [`mod@alive`]: how others learn that this process has died, and this one that others have.
+//! - [`Life`]: how a side sees the other's.
 //! - [`Lag`]: how a receiver that has caught up falls back.
 //! - [`Wait`]: how to wait.
 //! - [`mod@host`]: what the kernel gives.
@@ -44,6 +45,8 @@ mod futex;
 #[cfg(not(ringway_loom))]
 pub mod host;
 mod lag;
+#[cfg(not(ringway_loom))]
+mod life;
 pub mod primitive;
 #[cfg(not(ringway_loom))]
 mod raw;
@@ -52,6 +55,8 @@ mod words;
 
 pub use bell::{Bell, Peer, has_left};
 pub use lag::Lag;
+#[cfg(not(ringway_loom))]
+pub use life::{Life, LifeWords, take};
 #[cfg(not(ringway_loom))]
 pub use raw::{Lent, SideWords};
 pub use spinner::Wait;

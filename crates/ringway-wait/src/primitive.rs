@@ -43,6 +43,34 @@ impl Flag {
     }
 }
 
+/// A 64-bit word shared with the other side.
+#[derive(Debug)]
+#[repr(transparent)]
+#[cfg(not(ringway_loom))]
+pub struct Wide(imp::AtomicU64);
+
+#[cfg(not(ringway_loom))]
+impl Wide {
+    /// Loads the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for loads (`Release`, `AcqRel`).
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    /// Stores the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for stores (`Acquire`, `AcqRel`).
+    pub fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+    }
+}
+
 /// A 32-bit word that threads of any process can sleep on.
 #[derive(Debug)]
 #[repr(transparent)]
@@ -82,6 +110,11 @@ impl Futex {
     /// at the clock. One system call.
     pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
         crate::futex::wait(&self.0, expected, deadline);
+    }
+
+    /// The word, to sleep on together with others while it holds `expected`.
+    pub(crate) fn awaited(&self, expected: u32) -> crate::futex::Awaited<'_> {
+        crate::futex::Awaited::shared(&self.0, expected)
     }
 
     /// Wakes one sleeper, in whatever process. One system call.

@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 
 use core::{fmt, ptr::NonNull};
+use std::time::Instant;
 
 use crate::{
-    Whose, Words,
+    Life, Whose, Words,
     primitive::{Flag, Futex},
 };
 
@@ -23,6 +24,7 @@ pub struct SideWords {
 pub struct Lent {
     mine: SideWords,
     peers: SideWords,
+    life: Option<Life>,
 }
 
 // SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
@@ -37,7 +39,13 @@ impl Lent {
     /// writes, and accessed by everyone as atomic `u32` only.
     #[must_use]
     pub unsafe fn new(mine: SideWords, peers: SideWords) -> Self {
-        Self { mine, peers }
+        Self { mine, peers, life: None }
+    }
+
+    /// With what tells of the peer's death; without it nothing does.
+    #[must_use]
+    pub fn with_life(self, life: Life) -> Self {
+        Self { life: Some(life), ..self }
     }
 
     #[inline(always)]
@@ -71,5 +79,28 @@ impl Words for Lent {
     fn processor(&self, whose: Whose) -> &Flag {
         // SAFETY: as in `asleep`.
         unsafe { self.of(whose).processor.cast().as_ref() }
+    }
+
+    fn died(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::died)
+    }
+
+    fn pid(&self) -> u32 {
+        self.life.as_ref().map_or(0, Life::pid)
+    }
+
+    fn alive(&self) -> u32 {
+        self.life.as_ref().map_or(0, Life::word)
+    }
+
+    fn watch(&self) {
+        self.life.iter().for_each(Life::watch);
+    }
+
+    fn sleep(&self, bell: u32, alive: u32, deadline: Option<Instant>) {
+        match &self.life {
+            Some(life) => life.sleep(self.bell(Whose::Peers), bell, alive, deadline),
+            None => self.bell(Whose::Peers).wait(bell, deadline),
+        }
     }
 }

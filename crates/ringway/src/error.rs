@@ -33,6 +33,24 @@ impl fmt::Display for Side {
     }
 }
 
+/// Who has died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The end that it held.
+    pub side: Side,
+    /// Its process, as it said itself, numbered in its own pid namespace; 0 if it has said nothing.
+    pub pid: u32,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            0 => self.side.fmt(f),
+            pid => write!(f, "{} (process {pid})", self.side),
+        }
+    }
+}
+
 /// Why an end could not be had, or a ring not be looked at.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -98,6 +116,13 @@ pub enum AttachError {
         asked: u64,
         /// Bytes of a message there.
         found: u64,
+        /// The name's file, if the ring has a name.
+        path: Option<PathBuf>,
+    },
+    /// The keeper, the thread by whose end others are told if this process dies, cannot do its work.
+    Keeper {
+        /// What the kernel said.
+        source: std::io::Error,
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
@@ -193,6 +218,12 @@ impl fmt::Display for AttachError {
                  sides, or another name, or remove the old ring",
                 ring(path)
             ),
+            Self::Keeper { source, path } => write!(
+                f,
+                "{}: the thread that tells others if this process dies cannot be had: {source}; allow one more thread and \
+                 one more mapping (ulimit -u, ulimit -n, vm.max_map_count), or do without (Options::keeper)",
+                ring(path)
+            ),
             Self::Corrupt { corrupt, path } => write!(f, "{}: {corrupt}", ring(path)),
         }
     }
@@ -204,6 +235,7 @@ impl StdError for AttachError {
             Self::Create(error) => error.source(),
             Self::Open(error) => error.source(),
             Self::Claim(error) => error.source(),
+            Self::Keeper { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -259,6 +291,8 @@ impl StdError for TooLong {}
 pub enum SendError {
     /// The receiver left. A successor may come; until then nothing is sent.
     Closed,
+    /// The ring is full and the receiver has died. A successor may come; then there may be room.
+    PeerDied(Peer),
     /// The message is too long for the ring.
     TooLong(TooLong),
     /// The ring holds something that no correct peer writes; this end is poisoned.
@@ -273,6 +307,8 @@ pub enum TrySendError {
     Full,
     /// The receiver left. A successor may come; until then nothing is sent.
     Closed,
+    /// The ring is full and the receiver has died. A successor may come; then there may be room.
+    PeerDied(Peer),
     /// The message is too long for the ring.
     TooLong(TooLong),
     /// The ring holds something that no correct peer writes; this end is poisoned.
@@ -287,6 +323,8 @@ pub enum SendTimeoutError {
     Timeout,
     /// The receiver left. A successor may come; until then nothing is sent.
     Closed,
+    /// The ring is full and the receiver has died. A successor may come; then there may be room.
+    PeerDied(Peer),
     /// The message is too long for the ring.
     TooLong(TooLong),
     /// The ring holds something that no correct peer writes; this end is poisoned.
@@ -299,6 +337,8 @@ pub enum SendTimeoutError {
 pub enum RecvError {
     /// Everything was received and the sender left. A successor may come; then there may be more.
     Closed,
+    /// Everything was received and the sender has died. A successor may come; then there may be more.
+    PeerDied(Peer),
     /// The ring holds something that no correct peer writes; this end is poisoned.
     Corrupt(Corrupt),
 }
@@ -311,6 +351,8 @@ pub enum TryRecvError {
     Empty,
     /// Everything was received and the sender left. A successor may come; then there may be more.
     Closed,
+    /// Everything was received and the sender has died. A successor may come; then there may be more.
+    PeerDied(Peer),
     /// The ring holds something that no correct peer writes; this end is poisoned.
     Corrupt(Corrupt),
 }
@@ -323,6 +365,8 @@ pub enum RecvTimeoutError {
     Timeout,
     /// Everything was received and the sender left. A successor may come; then there may be more.
     Closed,
+    /// Everything was received and the sender has died. A successor may come; then there may be more.
+    PeerDied(Peer),
     /// The ring holds something that no correct peer writes; this end is poisoned.
     Corrupt(Corrupt),
 }
@@ -336,6 +380,8 @@ pub enum Error {
     Attach(AttachError),
     /// Everything was received and the sender left, or the receiver left.
     Closed(Side),
+    /// Everything was received and the sender has died, or the ring is full and the receiver has died.
+    PeerDied(Peer),
     /// The time was up.
     Timeout,
     /// There is no room now.
@@ -361,6 +407,15 @@ impl fmt::Display for Error {
             Self::Closed(Side::Receiver) => f.write_str(
                 "the receiver has closed the ring, nothing was sent; wait for a new receiver, or end",
             ),
+            Self::PeerDied(peer @ Peer { side: Side::Sender, .. }) => {
+                write!(
+                    f,
+                    "the {peer} has died, and everything that it sent was received; start it anew, or end"
+                )
+            }
+            Self::PeerDied(peer) => {
+                write!(f, "the {peer} has died, and the ring is full; start it anew, or end")
+            }
             Self::Timeout => f.write_str("the time was up; wait longer, or see what the other side is doing"),
             Self::Full => f.write_str("the ring is full; try again when the receiver has caught up"),
             Self::Empty => f.write_str("the ring is empty; try again when the sender has sent something"),
@@ -395,6 +450,7 @@ impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Closed => Self::Closed(Side::Receiver),
+            SendError::PeerDied(peer) => Self::PeerDied(peer),
             SendError::TooLong(error) => Self::TooLong(error),
             SendError::Corrupt(error) => Self::Corrupt(error),
         }
@@ -406,6 +462,7 @@ impl From<TrySendError> for Error {
         match error {
             TrySendError::Full => Self::Full,
             TrySendError::Closed => Self::Closed(Side::Receiver),
+            TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),
             TrySendError::Corrupt(error) => Self::Corrupt(error),
         }
@@ -417,6 +474,7 @@ impl From<SendTimeoutError> for Error {
         match error {
             SendTimeoutError::Timeout => Self::Timeout,
             SendTimeoutError::Closed => Self::Closed(Side::Receiver),
+            SendTimeoutError::PeerDied(peer) => Self::PeerDied(peer),
             SendTimeoutError::TooLong(error) => Self::TooLong(error),
             SendTimeoutError::Corrupt(error) => Self::Corrupt(error),
         }
@@ -427,6 +485,7 @@ impl From<RecvError> for Error {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Closed => Self::Closed(Side::Sender),
+            RecvError::PeerDied(peer) => Self::PeerDied(peer),
             RecvError::Corrupt(error) => Self::Corrupt(error),
         }
     }
@@ -437,6 +496,7 @@ impl From<TryRecvError> for Error {
         match error {
             TryRecvError::Empty => Self::Empty,
             TryRecvError::Closed => Self::Closed(Side::Sender),
+            TryRecvError::PeerDied(peer) => Self::PeerDied(peer),
             TryRecvError::Corrupt(error) => Self::Corrupt(error),
         }
     }
@@ -447,6 +507,7 @@ impl From<RecvTimeoutError> for Error {
         match error {
             RecvTimeoutError::Timeout => Self::Timeout,
             RecvTimeoutError::Closed => Self::Closed(Side::Sender),
+            RecvTimeoutError::PeerDied(peer) => Self::PeerDied(peer),
             RecvTimeoutError::Corrupt(error) => Self::Corrupt(error),
         }
     }
@@ -456,6 +517,7 @@ impl From<TrySendError> for SendError {
     /// The error of a send that waits for ever: `Full` only comes with a deadline.
     fn from(error: TrySendError) -> Self {
         match error {
+            TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),
             TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             TrySendError::Closed | TrySendError::Full => Self::Closed,
@@ -469,6 +531,7 @@ impl From<TrySendError> for SendTimeoutError {
         match error {
             TrySendError::Full => Self::Timeout,
             TrySendError::Closed => Self::Closed,
+            TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),
             TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
         }
@@ -479,6 +542,7 @@ impl From<TryRecvError> for RecvError {
     /// The error of a receive that waits for ever: `Empty` only comes with a deadline.
     fn from(error: TryRecvError) -> Self {
         match error {
+            TryRecvError::PeerDied(peer) => Self::PeerDied(peer),
             TryRecvError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             TryRecvError::Closed | TryRecvError::Empty => Self::Closed,
         }
@@ -491,6 +555,7 @@ impl From<TryRecvError> for RecvTimeoutError {
         match error {
             TryRecvError::Empty => Self::Timeout,
             TryRecvError::Closed => Self::Closed,
+            TryRecvError::PeerDied(peer) => Self::PeerDied(peer),
             TryRecvError::Corrupt(corrupt) => Self::Corrupt(corrupt),
         }
     }

@@ -325,7 +325,7 @@ fn slots(producer: u64, consumer: u64, size: u64, capacity: u64) -> Option<Conte
 fn end(view: &View, side: Side) -> Result<End, AttachError> {
     let at = side.offsets();
     let asleep = lend::seen_flag(view, at.asleep);
-    let pid = lend::seen_flag(view, at.alive);
+    let pid = lend::seen_flag(view, at.pid);
     let processor = lend::seen_flag(view, at.processor);
     let held = view.is_held(side.role()).map_err(OpenError::from)?;
     let left = has_left(&Flag::new(asleep));

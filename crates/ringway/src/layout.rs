@@ -1,4 +1,4 @@
-//! The control area of a ring, layout version 2: declared here and nowhere else.
+//! The control area of a ring, layout version 3: declared here and nowhere else.
 //!
 //! A ring's segment has a header page, two control pages (one a side), and the data. Each word is written by
 //! the side whose page it is on and lies on a pair of cache lines of its own. `docs/memory-layout.md` is this
@@ -46,13 +46,23 @@ struct Way {
     number: u64,
 }
 
+/// Who holds a side. Written when it is taken and left only.
+#[repr(C)]
+struct Holder {
+    alive: u32,
+    generation: u32,
+    pid: u32,
+    reserved: u32,
+    namespace: u64,
+}
+
 /// The words of one side, on a page of its own.
 #[repr(C, align(4096))]
 struct SidePage {
     way: Line<Way>,
     asleep: Line<u32>,
     bell: Line<u32>,
-    alive: Line<u32>,
+    holder: Line<Holder>,
     processor: Line<u32>,
 }
 
@@ -80,8 +90,14 @@ pub struct Offsets {
     pub asleep: usize,
     /// `u32`: bumped when it has news for a sleeping peer, who sleeps on it.
     pub bell: usize,
-    /// `u32`: the process that holds the side, 0 if none.
+    /// `u32`: held by the keeper of the process that holds the side, 0 if none; marked by the kernel when it dies.
     pub alive: usize,
+    /// `u32`: how many have held the side.
+    pub generation: usize,
+    /// `u32`: the process that holds the side, for people.
+    pub pid: usize,
+    /// `u64`: the pid namespace that it is numbered in.
+    pub namespace: usize,
     /// `u32`: the processor it ran on when it last began to wait or rang.
     pub processor: usize,
 }
@@ -107,7 +123,10 @@ impl Side {
             number: page + offset_of!(SidePage, way) + offset_of!(Way, number),
             asleep: page + offset_of!(SidePage, asleep),
             bell: page + offset_of!(SidePage, bell),
-            alive: page + offset_of!(SidePage, alive),
+            alive: page + offset_of!(SidePage, holder) + offset_of!(Holder, alive),
+            generation: page + offset_of!(SidePage, holder) + offset_of!(Holder, generation),
+            pid: page + offset_of!(SidePage, holder) + offset_of!(Holder, pid),
+            namespace: page + offset_of!(SidePage, holder) + offset_of!(Holder, namespace),
             processor: page + offset_of!(SidePage, processor),
         }
     }

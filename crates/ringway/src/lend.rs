@@ -9,8 +9,8 @@ use std::ptr::NonNull;
 use ringway_ring::primitive::{Word, fence};
 use ringway_segment::{Segment, View};
 use ringway_wait::{
-    SideWords,
-    primitive::{Flag, Ordering},
+    Life, LifeWords, SideWords,
+    primitive::{Flag, Ordering, Wide},
 };
 
 use crate::{Side, layout::CONTROL_LEN};
@@ -35,8 +35,8 @@ pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
     unsafe { ringway_ring::Lent::new(controls, segment.data(), segment.shape().capacity as usize) }
 }
 
-/// The wait words, as `side` sees them.
-pub(crate) fn words(segment: &Segment, side: Side) -> ringway_wait::Lent {
+/// The wait words, as `side` sees them. `gone`: see [`Life::new`].
+pub(crate) fn words(segment: &Segment, side: Side, gone: Option<u32>) -> ringway_wait::Lent {
     let of = |side: Side| {
         let at = side.offsets();
         SideWords {
@@ -45,9 +45,16 @@ pub(crate) fn words(segment: &Segment, side: Side) -> ringway_wait::Lent {
             processor: word(segment, at.processor).cast(),
         }
     };
-    // SAFETY: inside the control area and aligned (`word`), used as atomic u32 by this crate only, and valid as
-    // long as the segment, which is kept beside what is made of this (rule above).
-    unsafe { ringway_wait::Lent::new(of(side), of(side.other())) }
+    let at = side.other().offsets();
+    let life = LifeWords {
+        alive: word(segment, at.alive).cast(),
+        generation: word(segment, at.generation).cast(),
+        pid: word(segment, at.pid).cast(),
+        namespace: word(segment, at.namespace).cast(),
+    };
+    // SAFETY: inside the control area and aligned (`word`), used as atomics of their size by this crate only, and valid
+    // as long as the segment, which is kept beside what is made of this (rule above).
+    unsafe { ringway_wait::Lent::new(of(side), of(side.other())).with_life(Life::new(life, gone)) }
 }
 
 /// The word that says whether `side` sleeps or has left.
@@ -57,11 +64,27 @@ pub(crate) fn asleep(segment: &Segment, side: Side) -> &Flag {
     unsafe { word(segment, side.offsets().asleep).cast().as_ref() }
 }
 
-/// The word that names the process that holds `side`.
-pub(crate) fn alive(segment: &Segment, side: Side) -> &Flag {
-    // SAFETY: inside the control area and aligned (`word`), used as atomic u32 by this crate only, and valid as
+/// The words that say who holds `side`.
+pub(crate) struct Holder<'a> {
+    pub(crate) alive: &'a Flag,
+    pub(crate) generation: &'a Flag,
+    pub(crate) pid: &'a Flag,
+    pub(crate) namespace: &'a Wide,
+}
+
+/// See [`Holder`].
+pub(crate) fn holder(segment: &Segment, side: Side) -> Holder<'_> {
+    let at = side.offsets();
+    // SAFETY: inside the control area and aligned (`word`), used as atomics of their size by this crate only, and valid as
     // long as `segment` is borrowed.
-    unsafe { word(segment, side.offsets().alive).cast().as_ref() }
+    unsafe {
+        Holder {
+            alive: word(segment, at.alive).cast().as_ref(),
+            generation: word(segment, at.generation).cast().as_ref(),
+            pid: word(segment, at.pid).cast().as_ref(),
+            namespace: word(segment, at.namespace).cast().as_ref(),
+        }
+    }
 }
 
 /// The word of `side` that says how far the numbers of the messages have come.

@@ -24,8 +24,8 @@ mod stats;
 
 #[cfg(not(ringway_loom))]
 pub use error::{
-    AttachError, Error, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, Side, TooLong,
-    TryRecvError, TrySendError,
+    AttachError, Error, Peer, RecvError, RecvTimeoutError, Result, SendError, SendTimeoutError, Side,
+    TooLong, TryRecvError, TrySendError,
 };
 pub use ringway_ring::{At, Corrupt};
 #[cfg(feature = "shared_memory")]

@@ -21,6 +21,12 @@
 //!
 //! A receiver that finds the ring empty fences before it sleeps, so both sides never sleep for good at once.
 //!
+//! # Death
+//!
+//! An end that waits is woken when the other one's process dies ([`ringway_wait::Life`]), and looks once more at the ring: what was
+//! committed, or released, comes first. Only then it says *died*; and again at each call that would have to wait, until a
+//! successor comes. Another thread of the dying process may commit a last message after the news; it comes at the next call.
+//!
 //! # Leaving
 //!
 //! The sender's *closed* is in band: the receiver meets it after the last message. The receiver's is a bit of
@@ -39,6 +45,8 @@ pub enum NoLoan {
     Full,
     /// The receiver left.
     Closed,
+    /// The ring is full and the receiver has died.
+    Died,
     /// The message is longer than the ring can ever carry.
     TooLong,
     /// The shared words are broken: see the producer's `corruption`.
@@ -52,6 +60,8 @@ pub enum NoRecord {
     Empty,
     /// All was received and the sender left.
     Closed,
+    /// All was received and the sender has died.
+    Died,
     /// The shared words are broken: see the consumer's `corruption`.
     Corrupt,
 }
@@ -65,7 +75,7 @@ pub trait Sends {
     ///
     /// # Errors
     ///
-    /// [`NoLoan`]; never `Closed`.
+    /// [`NoLoan`]; never `Closed` or `Died`.
     fn loan(&mut self, ask: Self::Ask) -> Result<(), NoLoan>;
 
     /// Makes all that is staged visible.
@@ -146,7 +156,7 @@ pub trait Receives {
     ///
     /// # Errors
     ///
-    /// [`NoRecord`]
+    /// [`NoRecord`]; never `Died`.
     fn advance(&mut self) -> Result<Self::Taken, NoRecord>;
 
     /// Whether neither a message nor *closed* is there.
@@ -258,7 +268,22 @@ impl<P: Sends, W: Words> Outlet<P, W> {
         if self.bell.peer().left() {
             return Err(NoLoan::Closed);
         }
-        self.ring.loan(ask)
+        match self.ring.loan(ask) {
+            Err(NoLoan::Full) => self.try_loan_of_full(ask),
+            done => done,
+        }
+    }
+
+    /// Loans room of a ring that was full a moment ago.
+    #[cold]
+    #[inline(never)]
+    fn try_loan_of_full(&mut self, ask: P::Ask) -> Result<(), NoLoan> {
+        let died = self.bell.peer().died();
+        // What the dead one had released makes room.
+        match self.ring.loan(ask) {
+            Err(NoLoan::Full) if died => Err(NoLoan::Died),
+            done => done,
+        }
     }
 
     /// Loans room, waiting for it. Nothing may be staged: what the receiver cannot see it cannot
@@ -286,7 +311,9 @@ impl<P: Sends, W: Words> Outlet<P, W> {
             if receiver.left() {
                 return Some(Err(NoLoan::Closed));
             }
+            let died = receiver.died();
             match ring.loan(ask) {
+                Err(NoLoan::Full) if died => Some(Err(NoLoan::Died)),
                 Err(NoLoan::Full) => None,
                 done => Some(done),
             }
@@ -328,6 +355,16 @@ impl<P: Sends, W: Words> Outlet<P, W> {
     /// Whether the receiver has left in good order since this end came, and no successor has come.
     pub fn receiver_left(&self) -> bool {
         self.bell.peer().left()
+    }
+
+    /// Whether the receiver has died since this end came, and no successor has come.
+    pub fn receiver_died(&self) -> bool {
+        self.bell.peer().died()
+    }
+
+    /// The receiver's process, as it said itself; 0 if it has said nothing.
+    pub fn receiver_pid(&self) -> u32 {
+        self.bell.peer().pid()
     }
 
     /// The producer, for what needs no bell.
@@ -404,10 +441,29 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         let next = self.ring.advance();
         match next {
             Ok(_) => self.taken += 1,
-            Err(NoRecord::Empty) => self.look_for_sleeper(),
+            Err(NoRecord::Empty) => return self.try_take_of_empty(),
             Err(_) => {}
         }
         next
+    }
+
+    /// Takes the next record of a ring that was empty a moment ago, and wakes the sender if it sleeps.
+    #[cold]
+    #[inline(never)]
+    fn try_take_of_empty(&mut self) -> Result<C::Taken, NoRecord> {
+        self.look_for_sleeper();
+        if !self.bell.peer().died() {
+            return Err(NoRecord::Empty);
+        }
+        // What it had committed comes first.
+        match self.ring.advance() {
+            Ok(record) => {
+                self.taken += 1;
+                Ok(record)
+            }
+            Err(NoRecord::Empty) => Err(NoRecord::Died),
+            Err(why) => Err(why),
+        }
     }
 
     /// Takes the next record, waiting for it. Everything taken before must be released.
@@ -438,12 +494,12 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         Err(NoRecord::Empty)
     }
 
-    /// Waits until the ring is not empty: a record, or *closed*, or worse. `false` if the deadline passed.
+    /// Waits until the ring is not empty: a record, or *closed*, or worse; or until the sender has died. `false` if the deadline passed.
     #[inline(never)]
     fn wait_for_something(&mut self, deadline: Option<Instant>) -> bool {
         self.waits += 1;
         let Self { ring, bell, .. } = self;
-        bell.wait(deadline, |_| (!ring.is_empty()).then_some(())).is_some()
+        bell.wait(deadline, |sender| (!ring.is_empty() || sender.died()).then_some(())).is_some()
     }
 
     /// Gives back all that was taken, and wakes the sender if it sleeps.
@@ -486,6 +542,16 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     /// Tells the sender that nobody receives any more.
     pub fn close(&mut self) {
         self.bell.retire();
+    }
+
+    /// Whether the sender has died since this end came, and no successor has come.
+    pub fn sender_died(&self) -> bool {
+        self.bell.peer().died()
+    }
+
+    /// The sender's process, as it said itself; 0 if it has said nothing.
+    pub fn sender_pid(&self) -> u32 {
+        self.bell.peer().pid()
     }
 
     /// The consumer, for what needs no bell.

@@ -114,7 +114,7 @@ fn words_are_said_as_the_layout_has_them() {
     write(at.position, &72u64.to_ne_bytes());
     write(at.asleep, &7u32.to_ne_bytes());
     write(at.bell, &9u32.to_ne_bytes());
-    write(at.alive, &42u32.to_ne_bytes());
+    write(at.pid, &42u32.to_ne_bytes());
     write(at.processor, &3u32.to_ne_bytes());
     let seen = look(&offer).receiver;
     assert_eq!((seen.state, seen.pid, seen.position), (State::Dead, Some(42), 72));

@@ -106,7 +106,9 @@ fn a_ring_is_in_its_file_as_the_page_says() {
     assert_eq!(word(data), 1 << 48 | 0xabcd << 32 | 5);
     assert_eq!(bytes(data + 8, 5), b"hello");
     assert_eq!(word(data + 16), 0, "the end of the chain");
-    assert_eq!(half(number(row("alive")[1])), std::process::id() as usize);
+    assert_eq!(half(number(row("pid")[1])), std::process::id() as usize);
+    assert_eq!(half(number(row("generation")[1])), 1);
+    assert_eq!(half(number(row("alive")[1])) >> 30, 2, "held, and not dead");
 
     tx.close().unwrap();
     assert_eq!(word(number(row("position")[1])), 16);
@@ -117,6 +119,7 @@ fn a_ring_is_in_its_file_as_the_page_says() {
     assert_eq!(word(data + 16), 2 << 48);
     assert_eq!(half(number(row("asleep")[1])), 1 << 31 | 1);
     assert_eq!(half(number(row("alive")[1])), 0);
+    assert_eq!(half(number(row("pid")[1])), 0);
 }
 
 #[test]

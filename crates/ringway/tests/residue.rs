@@ -74,8 +74,9 @@ impl Memory {
 fn child_sends() {
     let offer = Offer::from_env("RING").unwrap();
     let mut tx = Sender::attach(&offer).unwrap();
+    // Also when it is told that the other one was killed: its turn comes.
     loop {
-        tx.send(&[7; 100]).unwrap();
+        let _ = tx.send(&[7; 100]);
     }
 }
 
@@ -85,7 +86,7 @@ fn child_receives() {
     let offer = Offer::from_env("RING").unwrap();
     let mut rx = Receiver::attach(&offer).unwrap();
     loop {
-        drop(rx.recv().unwrap());
+        let _ = rx.recv();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What both ends have in common: the segment, the role, the leaving.
+//! What both ends have in common: the segment, the role, the life, the leaving.
 
 use std::{
     path::PathBuf,
@@ -12,20 +12,23 @@ use ringway_ring::{
     spsc::{Follower, Look, Start},
 };
 use ringway_segment::{ClaimError, Segment};
-use ringway_wait::{Wait, has_left, primitive::Ordering};
+use ringway_wait::{Wait, alive::Hold, has_left, primitive::Ordering};
 
+use super::Options;
 use crate::{
     AttachError, Corrupt, Side,
     layout::{self, CONTROL_LEN},
-    lend,
+    lend::{self, Holder},
 };
 
-/// How long one who has said that it leaves may take to give its role up.
+/// How long one who has said that it leaves, or has died, may take to give its role up.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// An end's hold on its ring: the role's lock, the process in the `alive` word, the mapping.
+/// An end's hold on its ring: the role's lock, the words that say who holds it, the mapping.
 #[derive(Debug)]
 pub(super) struct End {
+    /// By which this process's death is told. Dropped before the segment: then nobody is there.
+    life: Option<Hold>,
     /// `None` only once it has left.
     segment: Option<Segment>,
     side: Side,
@@ -33,11 +36,13 @@ pub(super) struct End {
     pub(super) wait: Wait,
     /// Whether the ring's ends may sleep.
     pub(super) sleepers: bool,
+    /// Whether nobody shall have what is pending.
+    abandons: bool,
 }
 
 impl End {
-    /// Claims `side` of a ring. `wait`: how the user wants this end to wait, if they said.
-    pub(super) fn claim(segment: Segment, side: Side, wait: Option<Wait>) -> Result<Self, AttachError> {
+    /// Claims `side` of a ring, to wait and to be watched over as `options` say.
+    pub(super) fn claim(segment: Segment, side: Side, options: &Options) -> Result<Self, AttachError> {
         let shape = segment.shape();
         if shape.control_len != CONTROL_LEN as u64 {
             let path = segment.path().map(Into::into);
@@ -48,7 +53,7 @@ impl End {
             return Err(AttachError::Flags { found: shape.flags, known: layout::flags(shape.kind), path });
         }
         let sleepers = shape.flags & layout::FLAG_SLEEPLESS == 0;
-        let wait = match (sleepers, wait) {
+        let wait = match (sleepers, options.wait) {
             (true, wait) => wait.unwrap_or_default(),
             (false, None | Some(Wait::Spin)) => Wait::Spin,
             (false, Some(Wait::Park { .. })) => {
@@ -56,22 +61,47 @@ impl End {
             }
         };
         let patience = Instant::now() + LEAVING;
-        // Relaxed: the `alive` word is for people only.
         loop {
             match segment.claim(side.role()) {
-                Ok(()) => break lend::alive(&segment, side).store(std::process::id(), Ordering::Relaxed),
+                Ok(()) => break,
                 Err(ClaimError::Held { .. }) => {
                     if has_left(lend::asleep(&segment, side)) && Instant::now() < patience {
                         thread::sleep(Duration::from_micros(100));
                         continue;
                     }
-                    let pid = lend::alive(&segment, side).load(Ordering::Relaxed);
+                    // Relaxed: for people.
+                    let pid = lend::holder(&segment, side).pid.load(Ordering::Relaxed);
                     return refuse(segment, |path| AttachError::Held { side, pid, path });
                 }
                 Err(error) => return refuse(segment, |_| AttachError::Claim(error)),
             }
         }
-        Ok(Self { segment: Some(segment), side, wait, sleepers })
+        let Holder { alive, generation, pid, namespace } = lend::holder(&segment, side);
+        ringway_wait::take(alive, generation, pid, namespace);
+        let mut end = Self { life: None, segment: Some(segment), side, wait, sleepers, abandons: false };
+        if options.keeper
+            && let Some(backing) = end.segment().backing()
+        {
+            let offset = backing.control + side.offsets().alive as u64;
+            match Hold::new(backing.file, offset, backing.sealed) {
+                Ok(life) => end.life = Some(life),
+                Err(source) => {
+                    let path = end.segment().path().map(Into::into);
+                    return Err(AttachError::Keeper { source, path });
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// The wait words, as this end sees them.
+    pub(super) fn words(&self) -> ringway_wait::Lent {
+        let peer = self.side.other();
+        // In this order: whoever comes in between has another generation. If it cannot be told whether somebody is there,
+        // somebody is.
+        let generation = lend::holder(self.segment(), peer).generation.load(Ordering::Acquire);
+        let is_held = self.segment().is_held(peer.role()).unwrap_or(true);
+        lend::words(self.segment(), self.side, (!is_held).then_some(generation))
     }
 
     /// What to say of a ring that is not as a correct peer leaves it.
@@ -83,25 +113,53 @@ impl End {
         self.segment.as_ref().expect("who has left does not look back")
     }
 
+    /// Says that nobody holds the side any more.
+    fn nobody(&self, segment: &Segment) {
+        let holder = lend::holder(segment, self.side);
+        // Relaxed: for people, and for a pidfd, of which only the end is believed.
+        holder.pid.store(0, Ordering::Relaxed);
+        holder.namespace.store(0, Ordering::Relaxed);
+    }
+
     /// Leaves, after closing. A name goes with the last to leave if the receiver has left and nothing is pending.
     ///
     /// That is asked once this process is known to be alone with the segment; before, the answer could still
     /// change, and both ends leaving at once could each leave the name to the other.
-    pub(super) fn leave(&mut self, receiver_left: impl FnOnce() -> bool) {
-        if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
-            // Relaxed: the word is for people only.
-            lend::alive(&segment, self.side).store(0, Ordering::Relaxed);
-            segment.leave(|segment| receiver_left() && is_drained(segment));
+    ///
+    /// `died`: whether the peer is known to have died. The kernel says so before it has taken everything from the dead one; a name
+    /// is worth waiting for that, for it would be left behind.
+    pub(super) fn leave(&mut self, died: bool, receiver_left: impl FnOnce() -> bool) {
+        self.life = None;
+        if died {
+            self.await_proof();
         }
+        if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
+            self.nobody(&segment);
+            segment.leave(|segment| self.abandons || receiver_left() && is_drained(segment));
+        }
+    }
+
+    /// Waits until nobody holds the other side of a ring with a name, for a while.
+    fn await_proof(&self) {
+        let Some(segment) = self.segment.as_ref().filter(|segment| segment.path().is_some()) else { return };
+        let patience = Instant::now() + LEAVING;
+        while segment.is_held(self.side.other().role()).unwrap_or(false) && Instant::now() < patience {
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Lets the name go with the last to leave, whatever is pending.
+    pub(super) fn abandon(&mut self) {
+        self.abandons = true;
     }
 }
 
 /// An end that was claimed and could not be used leaves as it came.
 impl Drop for End {
     fn drop(&mut self) {
+        self.life = None;
         if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
-            // Relaxed: the word is for people only.
-            lend::alive(&segment, self.side).store(0, Ordering::Relaxed);
+            self.nobody(&segment);
             part(segment);
         }
     }

@@ -33,19 +33,26 @@ pub const DEFAULT_CAPACITY: usize = 1 << 20;
 /// assert_eq!(&rx.recv()?[..], b"first");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
     capacity: Option<usize>,
     pub(super) wait: Option<Wait>,
+    pub(super) keeper: bool,
     pub(super) names: Names,
     pub(super) memory: Memory,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Options {
     /// A ring of [`DEFAULT_CAPACITY`] whose ends may sleep, with its name, if it gets one, in `/dev/shm`.
     pub fn new() -> Self {
-        Self::default()
+        Self { capacity: None, wait: None, keeper: true, names: Names::default(), memory: Memory::default() }
     }
 
     /// Bytes of data the ring shall have: a power of two, one page at least. Records take 8 bytes and their
@@ -63,6 +70,16 @@ impl Options {
     /// An end that joins it spins, too; one that joins another ring with `Wait::Spin` spins by itself.
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = Some(wait);
+        self
+    }
+
+    /// Whether this process has a keeper, a thread that sleeps all its life and by whose end the kernel tells the other side at
+    /// once if this process dies; default `true`. It is shared by all ends of the process, and gone with the last.
+    ///
+    /// Without it the other side still learns of the death by a descriptor of the process (a pidfd), if both are in the same
+    /// pid namespace and it has a keeper itself.
+    pub fn keeper(mut self, keeper: bool) -> Self {
+        self.keeper = keeper;
         self
     }
 
@@ -145,7 +162,7 @@ impl Options {
     ///
     /// [`Lent`]: crate::Lent
     pub fn sender_at(&self, place: &dyn Backend) -> Result<Sender, AttachError> {
-        Sender::new(End::claim(self.open(place)?, Side::Sender, self.wait)?)
+        Sender::new(End::claim(self.open(place)?, Side::Sender, self)?)
     }
 
     /// The receiving end of the ring at this place, which is made if it is not there. As
@@ -155,7 +172,7 @@ impl Options {
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_at(&self, place: &dyn Backend) -> Result<Receiver, AttachError> {
-        Receiver::new(End::claim(self.open(place)?, Side::Receiver, self.wait)?)
+        Receiver::new(End::claim(self.open(place)?, Side::Receiver, self)?)
     }
 
     /// The sending end of a ring that was offered. What was asked for here beside the wait and how to hold the memory
@@ -166,7 +183,7 @@ impl Options {
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living sender.
     pub fn sender_of(&self, offer: &Offer) -> Result<Sender, AttachError> {
         let segment = offer.open(Some(layout::KIND_SPSC), &self.memory)?;
-        Sender::new(End::claim(segment, Side::Sender, self.wait)?)
+        Sender::new(End::claim(segment, Side::Sender, self)?)
     }
 
     /// The receiving end of a ring that was offered. What was asked for here beside the wait and how to hold the
@@ -177,7 +194,7 @@ impl Options {
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_of(&self, offer: &Offer) -> Result<Receiver, AttachError> {
         let segment = offer.open(Some(layout::KIND_SPSC), &self.memory)?;
-        Receiver::new(End::claim(segment, Side::Receiver, self.wait)?)
+        Receiver::new(End::claim(segment, Side::Receiver, self)?)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.

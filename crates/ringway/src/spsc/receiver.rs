@@ -14,7 +14,7 @@ use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
 use crate::{
-    AttachError, Corrupt, Pages, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, Corrupt, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
 };
 
@@ -44,7 +44,7 @@ impl Receiver {
     }
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
-        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
+        let (ring, words) = (lend::ring(end.segment()), end.words());
         let ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         let since = inlet.ring().position();
@@ -222,7 +222,7 @@ impl Receiver {
     /// Why there was no message, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
-        error(why, self.inlet.ring().corruption())
+        error(why, self.inlet.ring().corruption(), self.inlet.sender_pid())
     }
 
     /// Bytes of data the ring has.
@@ -265,10 +265,11 @@ impl Receiver {
 }
 
 /// Why there was no message, in the words of users.
-pub(super) fn error(why: NoRecord, corruption: Option<Corrupt>) -> TryRecvError {
+pub(super) fn error(why: NoRecord, corruption: Option<Corrupt>, sender: u32) -> TryRecvError {
     match (why, corruption) {
         (NoRecord::Corrupt, Some(corrupt)) => TryRecvError::Corrupt(corrupt),
         (NoRecord::Closed, _) => TryRecvError::Closed,
+        (NoRecord::Died, _) => TryRecvError::PeerDied(Peer { side: Side::Sender, pid: sender }),
         (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
     }
 }
@@ -277,7 +278,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         if self.end.segment().is_ours() {
             self.inlet.close();
-            self.end.leave(|| true);
+            self.end.leave(self.inlet.sender_died(), || true);
         }
     }
 }

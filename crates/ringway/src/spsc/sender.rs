@@ -16,7 +16,7 @@ use ringway_segment::Offer;
 
 use super::{Options, after, end::End};
 use crate::{
-    AttachError, Error, Pages, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, lend,
+    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, lend,
     protocol::{NoLoan, Outlet},
 };
 
@@ -45,7 +45,7 @@ impl Sender {
     }
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
-        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
+        let (ring, words) = (lend::ring(end.segment()), end.words());
         let ring = Producer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
         let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
         let since = (outlet.ring().sent(), outlet.ring().position());
@@ -260,6 +260,24 @@ impl Sender {
         self.outlet.close().map_err(Error::Corrupt)
     }
 
+    /// Leaves as [`close`](Self::close) does, and takes the ring's name with it, whatever is still in the ring, if nobody else is
+    /// attached: for what is of no use to another receiver.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let names = ringway::Names::in_dir(dir.path());
+    /// let mut tx = ringway::spsc::Options::new()
+    /// #   .names(names.clone())
+    ///     .sender("prices")?;
+    /// tx.send(b"stale")?;
+    /// tx.abandon();
+    /// # assert!(ringway::inspect::list(&names)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abandon(mut self) {
+        self.end.abandon();
+    }
+
     /// Bytes of data the ring has.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -329,7 +347,7 @@ impl Drop for Sender {
         if end.segment().is_ours() {
             // A poisoned end leaves the ring alone; `close` says so to those who ask.
             let _ = outlet.close();
-            end.leave(|| outlet.receiver_left());
+            end.leave(outlet.receiver_died(), || outlet.receiver_left());
         }
     }
 }
@@ -350,6 +368,9 @@ fn error(why: NoLoan, outlet: &Tx, len: usize) -> TrySendError {
             TrySendError::TooLong(TooLong { len, max: max_payload(ring.mem().capacity()) as usize })
         }
         (NoLoan::Closed, _) => TrySendError::Closed,
+        (NoLoan::Died, _) => {
+            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.receiver_pid() })
+        }
         (NoLoan::Full | NoLoan::Corrupt, _) => TrySendError::Full,
     }
 }

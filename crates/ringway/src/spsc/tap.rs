@@ -157,9 +157,7 @@ impl Tap {
     pub fn look(&mut self) -> Result<Seen<'_>, RecvError> {
         match self.wait(None) {
             Ok(found) => Ok(self.seen(found)),
-            Err(TryRecvError::Corrupt(corrupt)) => Err(RecvError::Corrupt(corrupt)),
-            // `Empty` only comes with a deadline.
-            Err(TryRecvError::Closed | TryRecvError::Empty) => Err(RecvError::Closed),
+            Err(why) => Err(why.into()),
         }
     }
 
@@ -210,9 +208,7 @@ impl Tap {
     fn look_until(&mut self, deadline: Option<Instant>) -> Result<Seen<'_>, RecvTimeoutError> {
         match self.wait(deadline) {
             Ok(found) => Ok(self.seen(found)),
-            Err(TryRecvError::Empty) => Err(RecvTimeoutError::Timeout),
-            Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
-            Err(TryRecvError::Corrupt(corrupt)) => Err(RecvTimeoutError::Corrupt(corrupt)),
+            Err(why) => Err(why.into()),
         }
     }
 

@@ -76,6 +76,15 @@ impl Scene {
         }
         Ok(step == Step::Made)
     }
+
+    /// Kills the victim, and sees how the survivor fares.
+    fn end(mut self, operation: &Operation, reached: Reached) -> Verdict {
+        if reached == Reached::End {
+            self.survivor.hear()?;
+        }
+        self.victim.kill()?;
+        self.survivor.carry_on(operation, self.ring, reached)
+    }
 }
 
 /// Looks at each step of the operation.
@@ -106,7 +115,7 @@ pub(crate) fn survey(operation: &Operation) -> Verdict<Survey> {
             step => step,
         };
         if step == Step::End {
-            break scene.victim.kill()?;
+            break;
         }
         survey.steps.push(at != last);
         last = at;
@@ -121,7 +130,7 @@ pub(crate) fn survey(operation: &Operation) -> Verdict<Survey> {
             }
         }
     }
-    scene.survivor.carry_on(operation, scene.ring, Reached::End)?;
+    scene.end(operation, Reached::End)?;
     Ok(survey)
 }
 
@@ -132,8 +141,7 @@ pub(crate) fn survey_calls(operation: &Operation) -> Verdict<usize> {
     while scene.victim.call()? == Step::Made {
         calls += 1;
     }
-    scene.victim.kill()?;
-    scene.survivor.carry_on(operation, scene.ring, Reached::End)?;
+    scene.end(operation, Reached::End)?;
     Ok(calls)
 }
 
@@ -161,6 +169,5 @@ pub(crate) fn kill(operation: &Operation, point: Point) -> Verdict {
             }
         },
     };
-    scene.victim.kill()?;
-    scene.survivor.carry_on(operation, scene.ring, reached)
+    scene.end(operation, reached)
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringway::{AttachError, RecvTimeoutError, Side, Wait};
+use ringway::{AttachError, RecvTimeoutError, SendError, Side, Wait};
 
 use crate::{
     PROGRESS,
@@ -185,8 +185,12 @@ fn send(ring: &Ring, log: &Log, life: u64, random: &mut Random) -> Verdict {
             }
             next += batch.len() as u64;
         } else {
-            tx.send(&message(next))?;
-            next += 1;
+            match tx.send(&message(next)) {
+                Ok(()) => next += 1,
+                // Its successor makes room.
+                Err(SendError::PeerDied(_)) => thread::yield_now(),
+                Err(error) => return Err(error.into()),
+            }
         }
         log.set_sent(next);
         if log.is_stopped() {
@@ -214,6 +218,8 @@ fn receive(ring: &Ring, log: &Log, random: &mut Random) -> Verdict {
         match taken {
             Ok(done) => done?,
             Err(RecvTimeoutError::Closed) => return Ok(()),
+            // Its successor sends more.
+            Err(RecvTimeoutError::PeerDied(_)) => thread::yield_now(),
             Err(error) => return Err(error.into()),
         }
         log.set_released(log.had());

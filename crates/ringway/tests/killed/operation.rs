@@ -129,6 +129,12 @@ impl Operation {
         }
     }
 
+    /// Whether the survivor may know of nobody who could have died: the victim is killed while it comes or goes, or the survivor
+    /// comes afterwards.
+    pub(crate) fn may_be_unseen(&self) -> bool {
+        matches!(self.act, Act::Attach(_) | Act::Drop(_) | Act::Close) || self.peer == Peer::Absent
+    }
+
     /// Whether the victim may have to be woken.
     pub(crate) fn may_sleep(&self) -> bool {
         self.is_hot() && self.peer == Peer::Awake

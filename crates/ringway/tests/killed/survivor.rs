@@ -104,6 +104,15 @@ impl Survivor {
         }
     }
 
+    /// The victim has come to the end of its operation, and lives: who sleeps is woken by what it did.
+    pub(crate) fn hear(&mut self) -> Verdict {
+        match self {
+            Self::SleepingReceiver(sleeper) => sleeper.wakes(),
+            Self::SleepingSender(sleeper) => sleeper.wakes(),
+            _ => Ok(()),
+        }
+    }
+
     /// The victim is dead: everything that was promised.
     pub(crate) fn carry_on(self, operation: &Operation, ring: Ring, reached: Reached) -> Verdict {
         if ring.is_held(operation.victim()) {
@@ -130,26 +139,18 @@ impl Survivor {
         let mut ledger = Ledger::of_survivor(operation.before[1], sends.clone(), reached);
         let (mut rx, taken) = match self {
             Self::Receiver { rx, taken } => (rx, taken),
-            Self::SleepingReceiver(mut sleeper) => {
-                let is_there = ring.status()?.pending_messages != Some(0);
-                // Who came to the end has woken it; otherwise the successor does, by coming, or with its first message.
-                if reached == Reached::End {
-                    sleeper.wakes()?;
+            // By what was sent, or by the news of the death.
+            Self::SleepingReceiver(sleeper) => match sleeper.wake()? {
+                (rx, Ok(taken)) => (rx, vec![taken]),
+                (rx, Err(told)) => {
+                    news::receiver_is_told(operation, &told)?;
+                    (rx, Vec::new())
                 }
-                let mut tx = ring.sender()?;
-                if is_there {
-                    sleeper.wakes()?;
-                }
-                tx.send_timeout(&operation.message(sends.end), PROGRESS)?;
-                let (mut rx, taken) = sleeper.wake()?;
-                ledger.enter(taken?)?;
-                drain(&mut rx, &mut ledger)?;
-                return Ok((tx, rx, ledger, sends.end + 1));
-            }
+            },
             _ => (ring.receiver()?, Vec::new()),
         };
-        taken.into_iter().try_for_each(|taken| ledger.enter(taken))?;
         let pending = ring.status()?.pending_messages;
+        taken.into_iter().try_for_each(|taken| ledger.enter(taken))?;
         let (had, told) = drain(&mut rx, &mut ledger)?;
         news::receiver_is_told(operation, &told)?;
         if pending != Some(had) {
@@ -173,23 +174,14 @@ impl Survivor {
         let mut ledger = Ledger::of_successor(operation.releases(), reached);
         let (mut tx, mut next) = match self {
             Self::Sender { tx, sent } => (tx, sent),
-            Self::SleepingSender(mut sleeper) => {
-                let [sent, received] = operation.before;
-                let is_room = ring.status()?.pending_messages != Some(sent - received);
-                // As above.
-                if reached == Reached::End {
-                    sleeper.wakes()?;
+            // By what was released, or by the news of the death.
+            Self::SleepingSender(sleeper) => match sleeper.wake()? {
+                (tx, Ok(())) => (tx, operation.before[0] + 1),
+                (tx, Err(told)) => {
+                    news::sender_is_told(operation, &told)?;
+                    (tx, operation.before[0])
                 }
-                let mut rx = ring.receiver()?;
-                if is_room {
-                    sleeper.wakes()?;
-                }
-                drain(&mut rx, &mut ledger)?;
-                let (tx, sent) = sleeper.wake()?;
-                sent?;
-                drain(&mut rx, &mut ledger)?;
-                return Ok((tx, rx, ledger, operation.before[0] + 1));
-            }
+            },
             _ => (ring.sender()?, operation.before[0]),
         };
         let pending = ring.status()?.pending_messages;

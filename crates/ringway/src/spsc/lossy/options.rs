@@ -142,6 +142,6 @@ impl Options {
         if asked != found {
             return refuse(segment, |path| AttachError::Loses { asked, found, path });
         }
-        End::claim(segment, side, self.ring.wait)
+        End::claim(segment, side, &self.ring)
     }
 }

@@ -228,7 +228,7 @@ mod tests {
     fn what_is_lost_at_the_end_is_counted_once_and_never_negative() {
         let offer = super::super::Options::new(crate::spsc::Options::new(), Lose::Newest).offer().unwrap();
         let segment = ringway_segment::Backend::open(&offer, None, &Default::default()).unwrap();
-        let end = End::claim(segment, crate::Side::Receiver, None).unwrap();
+        let end = End::claim(segment, crate::Side::Receiver, &crate::spsc::Options::new()).unwrap();
         let mut reader = Reader::new(&end, crate::lend::ring(end.segment()), 7).unwrap();
         assert_eq!(reader.lost_at_the_end(10), 3);
         assert_eq!(reader.lost_at_the_end(10), 0);

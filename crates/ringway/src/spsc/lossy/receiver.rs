@@ -12,7 +12,7 @@ use ringway_ring::primitive::Ordering;
 
 use super::reader::{Reader, Taken};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End},
 };
@@ -38,7 +38,7 @@ impl Receiver {
         // Relaxed: only receivers write it; what proves that the last one has stopped carries the edge.
         let expected = lend::number(segment, Side::Receiver).load(Ordering::Relaxed);
         let reader = Reader::new(&end, lend::ring(segment), expected)?;
-        let inlet = Inlet::attach(reader, lend::words(segment, Side::Receiver), end.wait, end.sleepers);
+        let inlet = Inlet::attach(reader, end.words(), end.wait, end.sleepers);
         Ok(Self { inlet: CachePadded::new(inlet), lost: 0, bytes: 0, end })
     }
 
@@ -61,11 +61,7 @@ impl Receiver {
         self.say();
         match self.inlet.take(|| None) {
             Ok(taken) => Ok(self.received(taken)),
-            Err(why) => Err(match self.error(why) {
-                TryRecvError::Corrupt(corrupt) => RecvError::Corrupt(corrupt),
-                // `Empty` only comes with a deadline.
-                TryRecvError::Closed | TryRecvError::Empty => RecvError::Closed,
-            }),
+            Err(why) => Err(self.error(why).into()),
         }
     }
 
@@ -107,11 +103,7 @@ impl Receiver {
         self.say();
         match self.inlet.take(deadline) {
             Ok(taken) => Ok(self.received(taken)),
-            Err(why) => Err(match self.error(why) {
-                TryRecvError::Empty => RecvTimeoutError::Timeout,
-                TryRecvError::Closed => RecvTimeoutError::Closed,
-                TryRecvError::Corrupt(corrupt) => RecvTimeoutError::Corrupt(corrupt),
-            }),
+            Err(why) => Err(self.error(why).into()),
         }
     }
 
@@ -141,6 +133,9 @@ impl Receiver {
                 }
                 self.lost = self.lost.saturating_add(self.inlet.ring_mut().lost_at_the_end(given));
                 TryRecvError::Closed
+            }
+            (NoRecord::Died, _) => {
+                TryRecvError::PeerDied(Peer { side: Side::Sender, pid: self.inlet.sender_pid() })
             }
             (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
         }
@@ -188,7 +183,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         if self.end.segment().is_ours() {
             self.inlet.close();
-            self.end.leave(|| true);
+            self.end.leave(self.inlet.sender_died(), || true);
         }
     }
 }

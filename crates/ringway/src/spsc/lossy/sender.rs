@@ -49,7 +49,7 @@ pub struct Sender {
 impl Sender {
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
         let segment = end.segment();
-        let (ring, words) = (lend::ring(segment), lend::words(segment, Side::Sender));
+        let (ring, words) = (lend::ring(segment), end.words());
         let lose = Lose::of(segment);
         let number = next_number(&end, lose).map_err(|corrupt| end.corrupt(corrupt))?;
         let ring = match lose {
@@ -106,7 +106,7 @@ impl Sender {
                 }
                 Ok(Fate::Sent)
             }
-            Err(NoLoan::Full) => {
+            Err(NoLoan::Full | NoLoan::Died) => {
                 self.number = self.number.wrapping_add(1);
                 self.lost += 1;
                 self.say();
@@ -191,7 +191,7 @@ impl Drop for Sender {
             // A poisoned end leaves the ring alone; `close` says so to those who ask.
             let _ = self.outlet.close();
             let Self { outlet, end, .. } = self;
-            end.leave(|| outlet.receiver_left());
+            end.leave(outlet.receiver_died(), || outlet.receiver_left());
         }
     }
 }

@@ -115,7 +115,7 @@ impl Options {
     ///
     /// As [`sender`](Options::sender).
     pub fn sender_at<T: Value>(&self, place: &dyn Backend) -> Result<Sender<T>, AttachError> {
-        Sender::new(End::claim(self.open::<T>(place)?, Side::Sender, self.ring.wait)?)
+        Sender::new(End::claim(self.open::<T>(place)?, Side::Sender, &self.ring)?)
     }
 
     /// The receiving end of the ring at this place, which is made if it is not there; as [`spsc::Options::receiver_at`].
@@ -124,7 +124,7 @@ impl Options {
     ///
     /// As [`receiver`](Options::receiver).
     pub fn receiver_at<T: Value>(&self, place: &dyn Backend) -> Result<Receiver<T>, AttachError> {
-        Receiver::new(End::claim(self.open::<T>(place)?, Side::Receiver, self.ring.wait)?)
+        Receiver::new(End::claim(self.open::<T>(place)?, Side::Receiver, &self.ring)?)
     }
 
     /// The sending end of a ring that was offered; as [`spsc::Options::sender_of`].
@@ -133,7 +133,7 @@ impl Options {
     ///
     /// As [`sender`](Options::sender).
     pub fn sender_of<T: Value>(&self, offer: &Offer) -> Result<Sender<T>, AttachError> {
-        Sender::new(End::claim(self.open_offer::<T>(offer)?, Side::Sender, self.ring.wait)?)
+        Sender::new(End::claim(self.open_offer::<T>(offer)?, Side::Sender, &self.ring)?)
     }
 
     /// The receiving end of a ring that was offered; as [`spsc::Options::receiver_of`].
@@ -142,7 +142,7 @@ impl Options {
     ///
     /// As [`receiver`](Options::receiver).
     pub fn receiver_of<T: Value>(&self, offer: &Offer) -> Result<Receiver<T>, AttachError> {
-        Receiver::new(End::claim(self.open_offer::<T>(offer)?, Side::Receiver, self.ring.wait)?)
+        Receiver::new(End::claim(self.open_offer::<T>(offer)?, Side::Receiver, &self.ring)?)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.

@@ -15,7 +15,7 @@ use ringway_segment::Offer;
 
 use super::{Options, Value, slots_in};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, RecvError, RecvTimeoutError, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End, receiver::error},
 };
@@ -47,7 +47,7 @@ impl<T: Value> Receiver<T> {
     }
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
-        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Receiver));
+        let (ring, words) = (lend::ring(end.segment()), end.words());
         let ring = Consumer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         let since = inlet.ring().position();
@@ -225,7 +225,7 @@ impl<T: Value> Receiver<T> {
     /// Why there was no message, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
-        error(why, self.inlet.ring().corruption())
+        error(why, self.inlet.ring().corruption(), self.inlet.sender_pid())
     }
 
     /// How many messages the ring has room for.
@@ -273,7 +273,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if self.end.segment().is_ours() {
             self.inlet.close();
-            self.end.leave(|| true);
+            self.end.leave(self.inlet.sender_died(), || true);
         }
     }
 }

@@ -14,7 +14,7 @@ use ringway_segment::Offer;
 
 use super::{Options, Value, slots_in};
 use crate::{
-    AttachError, Error, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
+    AttachError, Error, Peer, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
     protocol::{NoLoan, Outlet},
     spsc::{after, end::End},
 };
@@ -45,7 +45,7 @@ impl<T: Value> Sender<T> {
     }
 
     pub(super) fn new(end: End) -> Result<Self, AttachError> {
-        let (ring, words) = (lend::ring(end.segment()), lend::words(end.segment(), Side::Sender));
+        let (ring, words) = (lend::ring(end.segment()), end.words());
         let ring = Producer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
         let outlet = Outlet::attach(ring, words, end.wait, end.sleepers);
         let since = outlet.ring().position();
@@ -308,7 +308,7 @@ impl<T> Drop for Sender<T> {
         if end.segment().is_ours() {
             // A poisoned end leaves the ring alone; `close` says so to those who ask.
             let _ = outlet.close();
-            end.leave(|| outlet.receiver_left());
+            end.leave(outlet.receiver_died(), || outlet.receiver_left());
         }
     }
 }
@@ -325,6 +325,9 @@ fn error(why: NoLoan, outlet: &Tx) -> TrySendError {
     match (why, outlet.ring().corruption()) {
         (NoLoan::Corrupt, Some(corrupt)) => TrySendError::Corrupt(corrupt),
         (NoLoan::Closed, _) => TrySendError::Closed,
+        (NoLoan::Died, _) => {
+            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.receiver_pid() })
+        }
         (NoLoan::Full | NoLoan::TooLong | NoLoan::Corrupt, _) => TrySendError::Full,
     }
 }
