@@ -10,8 +10,8 @@ use super::{
 
 /// A liveness word that this process holds until this is dropped or the process dies.
 ///
-/// Dropping it stores 0 into the word and wakes one who sleeps on it. In a forked child a copy does nothing: the word is
-/// its parent's.
+/// Dropping it stores 0 into the word and wakes one who sleeps on it. In a forked child a copy does nothing: the word
+/// is its parent's.
 ///
 /// How it works, and what the word says, is at the top of [`mod@super`].
 pub struct Hold {
@@ -28,8 +28,8 @@ impl Hold {
     /// death from words in others.
     ///
     /// # Errors
-    /// `InvalidInput` if `offset` is not a multiple of 4, or the word is not inside the file; else what the kernel answers
-    /// to mapping the word, to making a thread, or to giving it a robust list.
+    /// `InvalidInput` if `offset` is not a multiple of 4, or the word is not inside the file; else what the kernel
+    /// answers to mapping the word, to making a thread, or to giving it a robust list.
     pub fn new(file: BorrowedFd<'_>, offset: u64, sealed: bool) -> io::Result<Hold> {
         let process = Process::current()?;
         let pair = Pair::map(file, offset)?;

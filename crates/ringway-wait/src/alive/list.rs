@@ -130,10 +130,10 @@ fn store(place: &AtomicPtr<Node>, value: *mut Node) {
 }
 
 fn set(head: *const Head) -> io::Result<()> {
-    // SAFETY: the kernel keeps the address until the thread ends or sets another: the borrow in `List` covers that time,
-    // and if a `List` were forgotten, the thread it is of (`PhantomData`) would end with its memory still mapped, as
-    // `keeper.rs` has it. The C library's list, which it takes the place of, is empty and stays so: the thread
-    // takes no robust mutex.
+    // SAFETY: the kernel keeps the address until the thread ends or sets another: the borrow in `List` covers that
+    // time, and if a `List` were forgotten, the thread it is of (`PhantomData`) would end with its memory still
+    // mapped, as `keeper.rs` has it. The C library's list, which it takes the place of, is empty and stays so: the
+    // thread takes no robust mutex.
     let answer = unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

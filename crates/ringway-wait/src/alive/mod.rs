@@ -34,8 +34,8 @@
 //! ```
 //!
 //! Nobody else can write the node. The distance is a page; for a word at an odd multiple of 4 it is a page and 4 bytes,
-//! because a node is 8 bytes that must be aligned, or a kill could find it half written. That a page of the file is mapped
-//! elsewhere too does not matter to a sleeper: the kernel knows a shared word by file and offset.
+//! because a node is 8 bytes that must be aligned, or a kill could find it half written. That a page of the file is
+//! mapped elsewhere too does not matter to a sleeper: the kernel knows a shared word by file and offset.
 //!
 //! A word that cannot be read, because its file was truncated, ends the kernel's walk. So a list is of one
 //! class: files that cannot be truncated are never in one list with others. And the kernel walks 2048
@@ -85,24 +85,24 @@
 //!
 //! # What processes do
 //!
-//! - **fork**: the child has neither the thread nor the list nor, being `MADV_DONTFORK`, the pages. All of a process's keepers
-//!   are known through one word on a page that the kernel wipes in a child (`MADV_WIPEONFORK`), by whatever call it was
-//!   forked. So a copy of a hold finds that it is one, and does nothing: no word, no list, no lock that another thread had
-//!   closed at the fork, no unmapping. A child that makes holds of its own begins anew. A copied [`Watch`] stays as it
-//!   was. Descriptors of watches stay open in the child until it execs or exits.
-//! - **vfork**, and what `posix_spawn` and `std::process::Command` do between fork and exec: memory is shared, so nothing is
-//!   wiped. Such a child must not touch a hold; it has no occasion to.
+//! - **fork**: the child has neither the thread nor the list nor, being `MADV_DONTFORK`, the pages. All of a
+//!   process's keepers are known through one word on a page that the kernel wipes in a child (`MADV_WIPEONFORK`), by
+//!   whatever call it was forked. So a copy of a hold finds that it is one, and does nothing: no word, no list, no
+//!   lock that another thread had closed at the fork, no unmapping. A child that makes holds of its own begins anew.
+//!   A copied [`Watch`] stays as it was. Descriptors of watches stay open in the child until it execs or exits.
+//! - **vfork**, and what `posix_spawn` and `std::process::Command` do between fork and exec: memory is shared, so
+//!   nothing is wiped. Such a child must not touch a hold; it has no occasion to.
 //! - **exec** ends the other threads, the keeper among them: the words are marked. That is right, the program that held
 //!   them is gone. An exec that fails for want of the file ends nothing.
 //! - **exit**, `_exit`, `abort`, a signal: as a kill. A core dump comes first: the news is as late as it is long.
 //! - **a thread ends**, be it the one that made a hold: nothing happens. If it was the main thread, by `pthread_exit`,
 //!   the process lives, and by the keeper alone as long as there is a hold.
-//! - **`unshare(CLONE_NEWPID)`**, `setns`: ids of this process stay what they were. The kernel makes no more threads in such a
-//!   process, so a first hold fails; with a keeper already there it does not.
+//! - **`unshare(CLONE_NEWPID)`**, `setns`: ids of this process stay what they were. The kernel makes no more threads
+//!   in such a process, so a first hold fails; with a keeper already there it does not.
 //! - **`unshare(CLONE_FILES)`**: a thread with descriptors of its own must make and drop no watch: the numbers differ.
 //!   Holds have none.
-//! - **all descriptors closed by force** (`closefrom`): a keeper that watches is deaf from then on. What it holds stays held
-//!   until the process dies, dropped or not. One that only holds does not notice.
+//! - **all descriptors closed by force** (`closefrom`): a keeper that watches is deaf from then on. What it holds
+//!   stays held until the process dies, dropped or not. One that only holds does not notice.
 //!
 //! # Example
 //!
@@ -164,7 +164,8 @@ pub fn died(word: u32) -> bool {
     word & OWNER_DIED != 0
 }
 
-/// Whether a liveness word with this value has a holder that lives. If not, and if it has not [`died`], nobody holds it.
+/// Whether a liveness word with this value has a holder that lives. If not, and if it has not [`died`], nobody holds
+/// it.
 #[must_use]
 pub fn lives(word: u32) -> bool {
     !died(word) && word & THREAD != 0

@@ -131,7 +131,8 @@ fn mark() -> io::Result<&'static AtomicPtr<Process>> {
     let mut mark = MARK.load(Ordering::Acquire);
     if mark.is_null() {
         let new = wiped_in_children()?;
-        // Release: pairs with the Acquire above and in this line, and with the one in `is_current`: the advice comes first.
+        // Release: pairs with the Acquire above and in this line, and with the one in `is_current`: the advice comes
+        // first.
         match MARK.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Acquire) {
             Ok(_) => mark = new,
             Err(other) => {

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::{
-    io,
+    io, mem,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::Arc,
 };
@@ -93,12 +93,15 @@ impl Watches {
         }
     }
 
-    fn strike(&mut self, place: usize) {
+    fn strike(&mut self, place: usize) -> (OwnedFd, Told) {
         self.polled.swap_remove(place + 1);
-        self.processes.swap_remove(place);
+        self.processes.swap_remove(place)
     }
 
     /// Sleeps until it is rung or a process ends, and tells of those that have.
+    ///
+    /// A descriptor that is not open (`POLLNVAL`) was closed by somebody whose it is not. Its number may be another
+    /// file's by now, so it is given up without closing it.
     pub(super) fn sleep(&mut self) {
         let Some(ring) = &self.ring else { return };
         // SAFETY: pointer and length describe `polled`, which is borrowed mutably.
@@ -107,23 +110,33 @@ impl Watches {
         if answer == -1 && interrupted() {
             return;
         }
-        if answer == -1 || self.polled[0].revents & libc::POLLNVAL != 0 {
-            // Somebody has closed what is not theirs, or lowered RLIMIT_NOFILE below what is open. Polling would fail
-            // again and again; the keeper stays reachable without.
+        if answer == -1 {
+            // RLIMIT_NOFILE was lowered below what is open. Polling would fail again and again; the keeper stays
+            // reachable without.
             self.polled.truncate(1);
             self.processes.clear();
+            return;
+        }
+        if self.polled[0].revents & libc::POLLNVAL != 0 {
+            self.polled.clear();
+            mem::forget(self.ring.take());
+            self.processes.drain(..).for_each(|(process, _)| mem::forget(process));
             return;
         }
         if self.polled[0].revents != 0 {
             ring.silence();
         }
         for place in (0..self.processes.len()).rev() {
-            match self.polled[place + 1].revents {
-                0 => continue,
-                events if events & libc::POLLNVAL != 0 => {}
-                _ => tell(&self.processes[place].1),
+            let events = self.polled[place + 1].revents;
+            if events == 0 {
+                continue;
             }
-            self.strike(place);
+            let (process, told) = self.strike(place);
+            if events & libc::POLLNVAL != 0 {
+                mem::forget(process);
+            } else {
+                tell(&told);
+            }
         }
     }
 }
@@ -136,4 +149,40 @@ fn tell(told: &Told) {
     // Release: pairs with the Acquire in `Watch::ended`.
     told.store(1, Ordering::Release);
     futex::wake_all_private(told);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same file under a number so high that no other test of this process gets it after it was closed.
+    fn high(fd: &OwnedFd) -> OwnedFd {
+        // SAFETY: no memory is passed.
+        owned(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 500) }.into()).unwrap()
+    }
+
+    #[test]
+    fn what_was_closed_by_force_is_given_up_and_not_closed_again() {
+        let Ok(Some(process)) = open(std::process::id()) else {
+            return eprintln!("skipped: no pidfd");
+        };
+        let told = Told::default();
+        let ring = Ring(Arc::new(high(&Ring::new().unwrap().0)));
+        let mut watches = Watches::new();
+        watches.add(high(&process), told.clone(), ring.clone());
+        watches.add(high(&process), told.clone(), ring.clone());
+        let close = |fd: &OwnedFd| {
+            // SAFETY: no memory is passed. Its owner, under test, is to notice.
+            unsafe { libc::close(fd.as_raw_fd()) };
+        };
+        close(&watches.processes[0].0);
+        watches.sleep();
+        assert_eq!(watches.processes.len(), 1);
+        close(&ring.0);
+        assert!(ring.ring().is_err());
+        watches.sleep();
+        assert!(watches.is_empty());
+        drop(ring);
+        assert_eq!(told.load(Ordering::Relaxed), 0);
+    }
 }
