@@ -23,8 +23,32 @@
 //!
 //! The last one to leave a *named* ring takes the name with it, if the receiver has left too and has received
 //! everything. Otherwise the ring stays, and what is in it, until somebody receives it (or removes the file
-//! `ringway.NAME` from `/dev/shm`). A sender that is killed does not close: the receiver waits for a successor. To a
-//! sender, a receiver that had left before it came is one that has not come yet.
+//! `ringway.NAME` from `/dev/shm`). To an end, another one that had left before it came is one that has not come yet.
+//!
+//! # Dying
+//!
+//! A process that is killed does not close. The other end is told by the kernel, at once and also while it sleeps: the receiver
+//! gets `PeerDied` after the last message, the sender when there is no room any more. Until a successor takes the dead one's
+//! end, each call that would have to wait says so again; then all goes on. To an end, another one that had died before it came
+//! is one that has not come yet. What a dead receiver had not released comes again to its successor.
+//!
+//! ```
+//! use ringway::{RecvError, spsc::Receiver};
+//!
+//! fn receive(rx: &mut Receiver) -> ringway::Result<()> {
+//!     loop {
+//!         match rx.recv() {
+//!             Ok(message) => println!("{} bytes", message.len()),
+//!             Err(RecvError::PeerDied(peer)) => {
+//!                 eprintln!("{peer} has died; waiting for its successor");
+//!                 std::thread::sleep(std::time::Duration::from_millis(100));
+//!             }
+//!             Err(RecvError::Closed) => return Ok(()),
+//!             Err(error) => return Err(error.into()),
+//!         }
+//!     }
+//! }
+//! ```
 //!
 //! # When the ring is full
 //!
