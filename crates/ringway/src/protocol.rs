@@ -473,7 +473,21 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     /// [`NoRecord`]; `Empty` if the deadline passed.
     #[inline(always)]
     pub fn take(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<C::Taken, NoRecord> {
-        match self.try_take() {
+        match self.ring.advance() {
+            Ok(record) => {
+                self.taken += 1;
+                Ok(record)
+            }
+            Err(NoRecord::Empty) => self.wait_for_record(deadline),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Takes the next record of a ring that was empty a moment ago, waiting for it.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_record(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<C::Taken, NoRecord> {
+        match self.try_take_of_empty() {
             Err(NoRecord::Empty) => {}
             done => return done,
         }
