@@ -28,6 +28,11 @@ impl Peer {
         Self(command.spawn().unwrap())
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// SIGKILLs it and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
