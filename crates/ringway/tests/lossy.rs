@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{path::Path, thread, time::Duration};
+use std::{mem, path::Path, thread, time::Duration};
 
 use ringway::{
     AttachError, Names, RecvError, RecvTimeoutError, Stats, TryRecvError,
@@ -76,6 +76,40 @@ fn what_was_lost_behind_the_last_message_is_told_with_closed() {
         }
         assert_eq!(rx.recv().unwrap_err(), RecvError::Closed);
         assert_eq!(received + rx.lost(), 1000, "{lose:?}");
+    }
+}
+
+#[test]
+fn what_was_lost_behind_the_last_message_is_told_once_though_another_receiver_comes() {
+    let options = Options::new(spsc::Options::new().capacity(4096), Lose::Newest);
+    let offer = options.offer().unwrap();
+    let (mut tx, mut rx) = (options.sender_of(&offer).unwrap(), options.receiver_of(&offer).unwrap());
+    let sent = (0..1000).filter(|&n| send(&mut tx, n) == Fate::Sent).count();
+    assert!(sent < 1000);
+    tx.close().unwrap();
+    while rx.recv().is_ok() {}
+    assert_eq!(rx.lost(), 1000 - sent as u64);
+    drop(rx);
+    let mut rx = options.receiver_of(&offer).unwrap();
+    assert_eq!((rx.recv().unwrap_err(), rx.lost()), (RecvError::Closed, 0));
+}
+
+#[test]
+fn a_successor_finds_what_is_behind_all_that_was_had_and_not_given_back() {
+    for lose in [Lose::Newest, Lose::Oldest] {
+        let options = Options::new(spsc::Options::new().capacity(4096), lose);
+        let offer = options.offer().unwrap();
+        let (mut tx, mut rx) = (options.sender_of(&offer).unwrap(), options.receiver_of(&offer).unwrap());
+        // Empty messages: as many as there can be.
+        (0..250).for_each(|_| assert_eq!(tx.send(b"").unwrap(), Fate::Sent));
+        assert_eq!(tx.send(b"next").unwrap(), Fate::Sent);
+        (0..250).for_each(|_| mem::forget(rx.try_recv().unwrap()));
+        assert_eq!(&rx.try_recv().map(mem::ManuallyDrop::new).unwrap()[..], b"next");
+        drop(rx);
+        let mut rx = options.receiver_of(&offer).unwrap();
+        // There is room again, too.
+        assert_eq!(tx.send(&[0; 1000]).unwrap(), Fate::Sent, "{lose:?}");
+        assert_eq!(&rx.try_recv().unwrap()[..], b"next", "{lose:?}");
     }
 }
 

@@ -59,9 +59,24 @@ impl Reader {
         Ok(reader)
     }
 
-    /// A ring that is overwritten is taken up at its oldest message, which a predecessor may have had.
+    /// A predecessor may have had messages that are still there: it has not given them back, or the ring is one that is
+    /// overwritten, which is taken up at its oldest message.
     fn pass_over_what_was_had(&mut self) -> Result<(), Corrupt> {
-        let Way::Copies { follower, .. } = &mut self.way else { return Ok(()) };
+        let expected = self.expected;
+        let was_had = |number| u64::from_ne_bytes(number).wrapping_sub(expected) > u64::MAX / 2;
+        let follower = match &mut self.way {
+            Way::InPlace(consumer) => {
+                while let Ok(record) = Receives::advance(consumer) {
+                    if !consumer.payload(record).first_chunk().copied().is_some_and(was_had) {
+                        consumer.put_back(record);
+                        break;
+                    }
+                }
+                consumer.release();
+                return Ok(());
+            }
+            Way::Copies { follower, .. } => follower,
+        };
         for _ in 0..follower.mem().capacity() / 8 {
             let record = match follower.look() {
                 Look::Record(record) => record,
@@ -73,7 +88,7 @@ impl Reader {
             };
             let mut number = [0; NUMBER];
             follower.copy(record, &mut number);
-            if u64::from_ne_bytes(number).wrapping_sub(self.expected) <= u64::MAX / 2 {
+            if !was_had(number) {
                 break;
             }
             if !follower.accept(record) {

@@ -132,6 +132,8 @@ impl Receiver {
                     return TryRecvError::Closed;
                 }
                 self.lost = self.lost.saturating_add(self.inlet.ring_mut().lost_at_the_end(given));
+                // A successor does not tell it once more.
+                self.say();
                 TryRecvError::Closed
             }
             (NoRecord::Died, _) => {
