@@ -1,4 +1,4 @@
-//! Calls of the two public ends of a ring.
+//! Calls of the two public ends of a ring, and of who looks on.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -50,9 +50,15 @@ pub(crate) enum Call {
     },
     /// The same for the receiver.
     ReceiverLeaves,
+    /// Somebody begins to look on, in place of who does already.
+    Tap,
+    /// Who looks on looks for what is next.
+    Look {
+        timed: bool,
+    },
 }
 
-const KINDS: u8 = 7;
+const KINDS: u8 = 9;
 
 impl Call {
     /// How many first bytes mean a call; a target may give others a meaning of its own.
@@ -81,6 +87,8 @@ impl Call {
             }
             Self::SenderLeaves { closes } => to.push(first(5, closes, Fate::Done)),
             Self::ReceiverLeaves => to.push(first(6, false, Fate::Done)),
+            Self::Tap => to.push(first(7, false, Fate::Done)),
+            Self::Look { timed } => to.push(first(8, timed, Fate::Done)),
         }
     }
 
@@ -100,7 +108,9 @@ impl Call {
             3 => Self::Receive { timed, fate },
             4 => Self::ReceiveBatch { timed, fate, max: from.arbitrary()?, iterated: from.arbitrary()? },
             5 => Self::SenderLeaves { closes: timed },
-            _ => Self::ReceiverLeaves,
+            6 => Self::ReceiverLeaves,
+            7 => Self::Tap,
+            _ => Self::Look { timed },
         })
     }
 }
@@ -114,12 +124,13 @@ impl<'a> Arbitrary<'a> for Call {
 
 /// Ways through a ring that targets start from.
 pub(crate) fn ways() -> Vec<(&'static str, Vec<Call>)> {
-    use Call::{Loan, Receive, ReceiveBatch, ReceiverLeaves, Send, SendBatch, SenderLeaves};
+    use Call::{Loan, Look, Receive, ReceiveBatch, ReceiverLeaves, Send, SendBatch, SenderLeaves, Tap};
     use Fate::{Done, Forgotten, Undone};
     let send = |len| Send { timed: false, len };
     let receive = |fate| Receive { timed: false, fate };
     let batch = |fate, max, iterated| ReceiveBatch { timed: false, fate, max, iterated };
     let around = [send(1500), send(500), receive(Done), receive(Done)];
+    let look = Look { timed: false };
     vec![
         ("one-message", vec![send(5), receive(Done), receive(Done)]),
         ("receiver-first", vec![Receive { timed: true, fate: Done }, send(0), receive(Done)]),
@@ -215,6 +226,51 @@ pub(crate) fn ways() -> Vec<(&'static str, Vec<Call>)> {
                 Send { timed: true, len: 2000 },
                 ReceiveBatch { timed: true, fate: Done, max: 9, iterated: 9 },
                 Receive { timed: true, fate: Done },
+            ],
+        ),
+        (
+            "looked-on",
+            vec![
+                Tap,
+                send(10),
+                look,
+                receive(Done),
+                send(0),
+                receive(Done),
+                look,
+                look,
+                SendBatch { fate: Done, len: 50, count: 3 },
+                SenderLeaves { closes: true },
+                look,
+                look,
+                look,
+                look,
+                Send { timed: false, len: 7 },
+                Look { timed: true },
+                Look { timed: true },
+            ],
+        ),
+        (
+            "looked-on-and-lapped",
+            [&[send(700), Tap][..], &around.repeat(4), &[look, look, send(3000), look, look]].concat(),
+        ),
+        (
+            "looked-on-from-the-midst",
+            vec![
+                send(100),
+                send(200),
+                receive(Done),
+                send(300),
+                receive(Forgotten),
+                Tap,
+                look,
+                look,
+                look,
+                receive(Done),
+                send(3000),
+                look,
+                Tap,
+                look,
             ],
         ),
     ]

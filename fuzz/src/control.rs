@@ -1,7 +1,7 @@
-//! The two public ends of a live ring, and a peer that overwrites any of its words between two calls.
+//! The two public ends of a live ring, who looks on, and a peer that overwrites any of its words between two calls.
 //!
-//! Input: how the ends wait, and steps: calls, and words overwritten: a control word of either side (positions and
-//! the words of the bells) or a granule of the data.
+//! Input: how the ends wait and where positions begin, and steps: calls, and words overwritten: a control word of either
+//! side (positions, claim, count and the words of the bells) or a granule of the data.
 //!
 //! Claims, whatever is overwritten:
 //! - every call gives `Ok` or `Err`: it neither panics nor outlasts its timeout (libFuzzer's own `-timeout` sees that);
@@ -9,62 +9,44 @@
 //! - an end that has met something that no correct peer writes is poisoned: it lends and gives nothing any more, and says
 //!   the same until it goes;
 //! - whoever leaves, and whoever comes after, can do so;
+//! - who looks on is given copies no longer than the ring, and told that it missed something only if it goes on further ahead;
 //! - who looks from outside sees who is there, and figures that can be.
 
 use std::mem;
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::Unstructured;
 use ringway::{
     Corrupt, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError, inspect,
-    spsc::{Receiver, Sender},
+    spsc::{Receiver, Seen, Sender, Tap},
 };
 
 use crate::{
     STEPS, Seed, Target,
     call::{Call, Fate, ways},
     memory::{CAPACITY, CONTROL_WORDS, GRANULES},
-    ring::{Ring, TICK},
+    queue::Refusal,
+    ring::{Kind, Ring, TICK},
     scribble::{Scribble, Value},
+    step::{Step, input},
 };
 
 /// The target.
 pub const TARGET: Target = Target { name: "control", run, seeds };
 
-/// One call, or one word overwritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Call(Call),
-    /// To a control word, or from `CONTROL_WORDS` on to a granule of the data.
-    Scribble(Scribble),
-}
-
-impl Step {
-    fn encode(self, to: &mut Vec<u8>) {
-        match self {
-            Self::Call(call) => call.encode(to),
-            Self::Scribble(scribble) => {
-                to.push(u8::MAX);
-                scribble.encode(to);
-            }
-        }
-    }
-}
-
-impl<'a> Arbitrary<'a> for Step {
-    fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
-        // As often this as that.
-        Ok(match from.arbitrary()? {
-            first @ 0..128 => Self::Call(Call::decode(first, from)?),
-            _ => Self::Scribble(from.arbitrary()?),
-        })
-    }
-}
-
 fn run(input: &[u8]) -> usize {
-    let Some((&wait, rest)) = input.split_first() else { return 0 };
+    let Some((&born, rest)) = input.split_first() else { return 0 };
     let mut from = Unstructured::new(rest);
-    Ring::with(wait, |ring| {
-        let mut ends = Ends { ring, tx: None, rx: None, tx_poison: None, rx_poison: None, done: 0 };
+    Ring::with(Kind::Records, born, |ring| {
+        let mut ends = Ends {
+            ring,
+            tx: None,
+            rx: None,
+            tap: None,
+            tx_poison: None,
+            rx_poison: None,
+            tap_poison: None,
+            done: 0,
+        };
         for _ in 0..STEPS {
             if from.is_empty() {
                 break;
@@ -87,8 +69,10 @@ struct Ends<'a> {
     ring: &'a Ring,
     tx: Option<Sender>,
     rx: Option<Receiver>,
+    tap: Option<Tap>,
     tx_poison: Option<Corrupt>,
     rx_poison: Option<Corrupt>,
+    tap_poison: Option<Corrupt>,
     /// Calls that gave what they are for.
     done: usize,
 }
@@ -131,6 +115,12 @@ impl Ends<'_> {
                     assert!(rx.pending() <= CAPACITY);
                     let _ = rx.is_empty();
                     self.done += judge(&mut self.rx_poison, done, met);
+                }
+            }
+            Call::Tap => (self.tap, self.tap_poison) = (Tap::of(&self.ring.offer).ok(), None),
+            Call::Look { timed } => {
+                if let Some(tap) = &mut self.tap {
+                    self.done += look_on(tap, &mut self.tap_poison, timed);
                 }
             }
         }
@@ -240,6 +230,32 @@ fn receive(rx: &mut Receiver, call: Call) -> (bool, Option<Corrupt>) {
     (given.is_ok(), met)
 }
 
+/// Whether a message was seen.
+fn look_on(tap: &mut Tap, poison: &mut Option<Corrupt>, timed: bool) -> usize {
+    let before = tap.position();
+    let seen = if timed {
+        tap.look_timeout(TICK).map_err(Refusal::from)
+    } else {
+        tap.try_look().map_err(Refusal::from)
+    };
+    Refusal::poisons(&seen, poison);
+    match seen {
+        Ok(Seen::Message(message)) => {
+            look(message.bytes());
+            let size = 8 + message.bytes().len().next_multiple_of(8);
+            assert!(size + 8 <= CAPACITY, "no message is as long as that");
+            assert_eq!(tap.position(), before.wrapping_add(size as u64));
+            1
+        }
+        Ok(Seen::Missed { bytes }) => {
+            assert!(bytes > 0, "nothing was missed");
+            assert_eq!(tap.position(), before.wrapping_add(bytes));
+            0
+        }
+        Err(_) => 0,
+    }
+}
+
 /// Reads all of a message.
 fn look(message: &[u8]) {
     std::hint::black_box(message.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)));
@@ -266,22 +282,20 @@ fn now(error: RecvTimeoutError) -> TryRecvError {
 const POSITION: u16 = 0;
 const ASLEEP: u16 = 2;
 const BELL: u16 = 4;
+/// The sender's alone.
+const CLAIM: u16 = 12;
 
 fn seeds() -> Vec<Seed> {
-    let input = |wait: u8, steps: &[Step]| {
-        let mut input = vec![wait];
-        steps.iter().for_each(|step| step.encode(&mut input));
-        input
-    };
     let calls = |calls: &[Call]| calls.iter().copied().map(Step::Call).collect::<Vec<_>>();
     let mut seeds: Vec<_> =
-        ways().iter().map(|(name, way)| Seed { name, input: input(0, &calls(way)) }).collect();
+        ways().iter().map(|(name, way)| Seed { name, input: input(&[0], &calls(way)) }).collect();
 
     let scribble = |place, value| Step::Scribble(Scribble { place, value });
     let send = |timed, len| Step::Call(Call::Send { timed, len });
     let receive = |timed| Step::Call(Call::Receive { timed, fate: Fate::Done });
     let granule = |n: u64| (CONTROL_WORDS + n) as u16;
-    let struck: [(_, u8, Vec<Step>); 9] = [
+    let look = |timed| Step::Call(Call::Look { timed });
+    let struck: [(_, u8, Vec<Step>); 14] = [
         (
             "never-sleeps",
             1,
@@ -361,23 +375,68 @@ fn seeds() -> Vec<Seed> {
                 send(true, 4080),
             ],
         ),
+        (
+            "looked-on-with-a-claim-of-anything",
+            0,
+            vec![
+                send(false, 8),
+                Step::Call(Call::Tap),
+                scribble(CLAIM, Value::Any(u64::MAX)),
+                look(false),
+                look(false),
+                look(true),
+            ],
+        ),
+        (
+            "looked-on-while-the-receiver-jumps",
+            0,
+            vec![
+                send(false, 8),
+                Step::Call(Call::Tap),
+                scribble(CLAIM, Value::Any(1 << 20)),
+                scribble(POSITION + 1, Value::Any(1 << 20)),
+                look(false),
+                look(true),
+            ],
+        ),
+        (
+            "looked-on-while-the-receiver-goes-back",
+            0,
+            vec![
+                send(false, 8),
+                Step::Call(Call::Tap),
+                look(false),
+                scribble(CLAIM, Value::Any(1 << 20)),
+                scribble(POSITION + 1, Value::Near(-9)),
+                look(false),
+                look(true),
+            ],
+        ),
+        (
+            "looked-on-with-a-header-that-is-longer",
+            0,
+            vec![
+                send(false, 8),
+                Step::Call(Call::Tap),
+                scribble(granule(0), Value::Record(4081)),
+                look(false),
+                scribble(granule(0), Value::Record(4080)),
+                look(true),
+            ],
+        ),
+        (
+            "looked-on-where-the-receiver-is-odd",
+            0,
+            vec![
+                send(false, 8),
+                Step::Call(Call::Tap),
+                scribble(POSITION + 1, Value::Bit(0)),
+                look(false),
+                Step::Call(Call::Tap),
+                look(false),
+            ],
+        ),
     ];
-    seeds.extend(struck.map(|(name, wait, steps)| Seed { name, input: input(wait, &steps) }));
+    seeds.extend(struck.map(|(name, wait, steps)| Seed { name, input: input(&[wait], &steps) }));
     seeds
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_read_as_it_was_written() {
-        for seed in seeds() {
-            let (mut from, mut again) = (Unstructured::new(&seed.input[1..]), seed.input[..1].to_vec());
-            while !from.is_empty() {
-                from.arbitrary::<Step>().unwrap().encode(&mut again);
-            }
-            assert_eq!(again, seed.input, "{}", seed.name);
-        }
-    }
 }

@@ -7,7 +7,7 @@
 //! - an offer made of its descriptors, the file under a name and at a path, and memory that was lent, give `Ok` or `Err`, to use it and to look at it;
 //! - what is accepted has the size that its header says, and all of it can be reached;
 //! - memory is accepted only if its size is sealed and it can be written;
-//! - the ends of a ring that are had of it give `Ok` or `Err`, too.
+//! - the ends of a ring that are had of it, of whatever kind, and a tap, give `Ok` or `Err`, too.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,11 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use ringway::{
     Backend, Memory, Names, Offer, Place, inspect,
     layout::KIND_SPSC,
-    spsc::{Options, Receiver, Sender},
+    spsc::{
+        Options, Receiver, Sender, Tap,
+        lossy::{self, Lose},
+        slots,
+    },
 };
 use ringway_segment::{Segment, Shape};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -133,7 +137,8 @@ fn offered(input: &Input) -> usize {
         touch_view(&view);
     }
     assert_seen(inspect::offered(&offer).ok());
-    reach(offer.attach(), size) + hand_over(Sender::attach(&offer).ok(), Receiver::attach(&offer).ok())
+    let had = look_on(&offer) + hand_over(Sender::attach(&offer).ok(), Receiver::attach(&offer).ok());
+    reach(offer.attach(), size) + had + lossy(&offer) + slots::<u64>(&offer) + slots::<[u32; 6]>(&offer)
 }
 
 /// By a name, and by the path that it is.
@@ -229,6 +234,50 @@ fn hand_over(tx: Option<Sender>, rx: Option<Receiver>) -> usize {
     had
 }
 
+/// Sees all there is.
+fn look_on(offer: &Offer) -> usize {
+    let Ok(mut tap) = Tap::of(offer) else { return 0 };
+    let most = tap.capacity() / 8;
+    let seen = (0..=most).take_while(|_| tap.try_look().is_ok()).count();
+    assert!(seen <= most, "more messages than the ring has room for");
+    1
+}
+
+/// The same as `hand_over`, with the ends of a ring that loses messages.
+fn lossy(offer: &Offer) -> usize {
+    let of = |lose| {
+        let options = lossy::Options::new(Options::new(), lose);
+        let (rx, tx) = (options.receiver_of(offer).ok(), options.sender_of(offer).ok());
+        let had = usize::from(tx.is_some()) + usize::from(rx.is_some());
+        if let Some(mut rx) = rx {
+            let most = rx.capacity() / 8;
+            let received = (0..=most).take_while(|_| rx.try_recv().is_ok()).count();
+            assert!(received <= most, "more messages than the ring has room for");
+        }
+        if let Some(mut tx) = tx {
+            let _ = tx.send(&[1; 100]);
+        }
+        had
+    };
+    of(Lose::Newest) + of(Lose::Oldest)
+}
+
+/// The same with the ends of a ring of slots.
+fn slots<T: slots::Value>(offer: &Offer) -> usize {
+    let (rx, tx) = (slots::Receiver::<T>::attach(offer).ok(), slots::Sender::<T>::attach(offer).ok());
+    let had = usize::from(tx.is_some()) + usize::from(rx.is_some());
+    if let Some(mut rx) = rx {
+        let most = rx.capacity();
+        assert!(most * size_of::<T>() <= offer.shape().capacity as usize);
+        let received = (0..=most).take_while(|_| rx.try_recv().is_ok()).count();
+        assert!(received <= most, "more messages than there are slots");
+    }
+    if let Some(mut tx) = tx {
+        let _ = tx.try_send(&T::new_zeroed());
+    }
+    had
+}
+
 /// The file of a ring of the least size, with what correct ends have left in it.
 fn good(options: &Options, work: impl FnOnce(&mut Sender, &mut Receiver)) -> Input {
     let offer = options.clone().capacity(CAPACITY).offer().expect("memory has room for a ring");
@@ -236,7 +285,22 @@ fn good(options: &Options, work: impl FnOnce(&mut Sender, &mut Receiver)) -> Inp
     let mut rx = Receiver::attach(&offer).expect("a new ring is good");
     work(&mut tx, &mut rx);
     drop((tx, rx));
-    let fd = std::os::fd::AsFd::as_fd(&offer).try_clone_to_owned().expect("a descriptor can be cloned");
+    left(&offer)
+}
+
+/// The same for a ring that loses messages, after so many of some length.
+fn good_lossy(lose: Lose, count: u64, len: usize) -> Input {
+    let options = lossy::Options::new(Options::new().capacity(CAPACITY), lose);
+    let offer = options.offer().expect("memory has room for a ring");
+    let mut tx = options.sender_of(&offer).expect("a new ring is good");
+    (0..count).for_each(|_| assert!(tx.send(&vec![0; len]).is_ok()));
+    drop(tx);
+    left(&offer)
+}
+
+/// What is in a ring's file.
+fn left(offer: &Offer) -> Input {
+    let fd = std::os::fd::AsFd::as_fd(offer).try_clone_to_owned().expect("a descriptor can be cloned");
     let file = File::from(fd);
     let len = file.metadata().expect("an open file can be looked at").len();
     let mut bytes = vec![0; len as usize];
@@ -250,6 +314,8 @@ fn good(options: &Options, work: impl FnOnce(&mut Sender, &mut Receiver)) -> Inp
 
 /// Bytes of the header that seeds have in one piece.
 const HEAD: usize = 64;
+/// Where the header says how large the slots are.
+const DETAIL: usize = 56;
 
 fn seeds() -> Vec<Seed> {
     let options = Options::new();
@@ -274,6 +340,19 @@ fn seeds() -> Vec<Seed> {
         }
     };
     let shape = Shape { kind: KIND_SPSC, flags: 0, control_len: 4096, capacity: CAPACITY as u64, detail: 0 };
+    let slots = {
+        let options = slots::Options::new().capacity(1);
+        let offer = options.offer::<[u32; 6]>().expect("memory has room for a ring");
+        let mut tx = options.sender_of::<[u32; 6]>(&offer).expect("a new ring is good");
+        (0..9).for_each(|n| tx.try_send(&[n; 6]).expect("room"));
+        drop(tx);
+        left(&offer)
+    };
+    let slots_of = |size: u64| {
+        let mut input = slots.clone();
+        input.head[DETAIL..DETAIL + 8].copy_from_slice(&size.to_ne_bytes());
+        input
+    };
     let apart = |seals, data_len| {
         // The data offset, and the bytes of the first file.
         let len = new.len - CAPACITY as u32;
@@ -304,6 +383,12 @@ fn seeds() -> Vec<Seed> {
             }),
         ),
         seed("ring-full", good(&options, |tx, _| while tx.try_send(&[0; 1000]).is_ok() {})),
+        seed("newest-lost", good_lossy(Lose::Newest, 9, 1000)),
+        seed("oldest-lost", good_lossy(Lose::Oldest, 99, 100)),
+        seed("slots", slots.clone()),
+        seed("slots-of-nothing", slots_of(0)),
+        seed("slots-of-another-size", slots_of(8)),
+        seed("slots-larger-than-the-ring", slots_of(u64::MAX)),
         seed("larger-ring", of(Shape { control_len: 8192, capacity: 1 << 16, ..shape })),
         seed("kind-unknown", of(Shape { kind: 9, ..shape })),
         seed("flags-unknown", of(Shape { flags: 6, control_len: 8192, ..shape })),

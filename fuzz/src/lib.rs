@@ -11,11 +11,15 @@
 mod call;
 pub mod control;
 pub mod header;
+pub mod lossy;
 mod memory;
 pub mod oracle;
+mod queue;
 pub mod records;
 mod ring;
 mod scribble;
+pub mod slots;
+mod step;
 
 /// A fuzz target.
 #[derive(Debug)]
@@ -39,7 +43,8 @@ pub struct Seed {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] = &[header::TARGET, records::TARGET, control::TARGET, oracle::TARGET];
+pub const TARGETS: &[Target] =
+    &[header::TARGET, records::TARGET, control::TARGET, oracle::TARGET, lossy::TARGET, slots::TARGET];
 
 /// The most steps that are taken of one input: time goes into many inputs rather than long ones.
 const STEPS: usize = 512;

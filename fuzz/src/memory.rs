@@ -114,7 +114,7 @@ impl Mirror {
 pub(crate) struct Scribbler(NonNull<u8>);
 
 /// How many control words there are.
-pub(crate) const CONTROL_WORDS: u64 = 13;
+pub(crate) const CONTROL_WORDS: u64 = 15;
 
 impl Scribbler {
     /// Maps a ring's memory of [`CAPACITY`] bytes of data.
@@ -129,11 +129,16 @@ impl Scribbler {
         Self(unsafe { map.cast().add(HEADER_PAGE) })
     }
 
-    /// Makes the ring as it was born.
-    pub(crate) fn heal(&self) {
+    /// Makes the ring as if it had been born with its positions, and the numbers of its messages, at `start`, which is a
+    /// multiple of 8.
+    pub(crate) fn heal(&self, start: u64) {
         for offset in (0..CONTROL_LEN + CAPACITY).step_by(8) {
             self.word(offset).store(0, Ordering::Relaxed);
         }
+        let [sender, receiver] = [Side::Sender, Side::Receiver].map(Side::offsets);
+        let begin =
+            [sender.position, sender.claim, sender.oldest, sender.number, receiver.position, receiver.number];
+        begin.into_iter().for_each(|offset| self.word(offset).store(start, Ordering::Relaxed));
     }
 
     /// Changes one of its words: a control word, or from `CONTROL_WORDS` on a granule of the data.
@@ -149,10 +154,11 @@ impl Scribbler {
             2 => side.bell,
             3 => side.alive,
             4 => side.processor,
+            5 => return update(self.word(side.number), change),
             _ => {
                 let sender = Side::Sender.offsets();
                 let only_its = [sender.claim, sender.oldest, sender.sent];
-                return update(self.word(only_its[(place - 10) as usize]), change);
+                return update(self.word(only_its[(place - 12) as usize]), change);
             }
         };
         // SAFETY: an aligned 32-bit word inside the control area; everyone accesses it as an atomic of that size, but for

@@ -1,40 +1,56 @@
-//! The two public ends of a ring whose peers are correct, beside a queue in a vector.
+//! The two public ends of a ring whose peers are correct, and a tap, beside a queue in a vector.
 //!
-//! Input: how the ends wait, and calls.
+//! Input: how the ends wait and where positions begin, and calls.
 //!
-//! Claim: every call gives what a first-in, first-out queue would give that has as much room, byte for byte, also when
-//! guards are forgotten and when ends leave and others come.
+//! Claims:
+//! - every call gives what a first-in, first-out queue would give that has as much room, byte for byte, also when guards are
+//!   forgotten and when ends leave and others come;
+//! - who looks on sees, message by message, what was sent since it came, received or not; if the sender may have gone over
+//!   what was next, it is told exactly how much it missed, and goes on at what is not released; the ends notice nothing;
+//! - who looks from outside sees exactly what waits, and how much was sent.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use arbitrary::Unstructured;
 use ringway::{
-    Offer, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError,
-    spsc::{Receiver, Sender},
+    Offer, inspect,
+    spsc::{Receiver, Seen, Sender, Tap},
 };
 
 use crate::{
     STEPS, Seed, Target,
     call::{Call, Fate, ways},
     memory::CAPACITY,
-    ring::{Ring, TICK},
+    queue::{Queue, Refusal},
+    ring::{Kind, Ring, TICK},
 };
 
 /// The target.
 pub const TARGET: Target = Target { name: "oracle", run, seeds };
 
 fn run(input: &[u8]) -> usize {
-    let Some((&wait, rest)) = input.split_first() else { return 0 };
+    let Some((&born, rest)) = input.split_first() else { return 0 };
     let mut from = Unstructured::new(rest);
-    Ring::with(wait, |ring| {
-        let mut ends =
-            Ends { offer: &ring.offer, tx: None, rx: None, queue: Queue::default(), sent: 0, done: 0 };
+    Ring::with(Kind::Records, born, |ring| {
+        let mut ends = Ends {
+            offer: &ring.offer,
+            tx: None,
+            rx: None,
+            tap: None,
+            queue: Queue::default(),
+            all: Vec::new(),
+            birth: Ring::birth(born),
+            reach: 0,
+            sent: 0,
+            done: 0,
+        };
         for _ in 0..STEPS {
             if from.is_empty() {
                 break;
             }
             ends.call(from.arbitrary().expect("no input is refused"));
         }
+        ends.assert_status(&inspect::offered(ends.offer).expect("a good ring"));
         ends.done
     })
 }
@@ -62,103 +78,22 @@ fn size(len: usize) -> usize {
     8 + len.next_multiple_of(8)
 }
 
-/// The oracle.
-#[derive(Debug, Default)]
-struct Queue {
-    /// What was sent and not given back, oldest first.
-    messages: VecDeque<Message>,
-    /// How many of them were taken, by guards that are forgotten.
-    taken: usize,
-    /// The last sender has left, and no other has come.
-    closed: bool,
-    /// The receiver has left since the sender came, and no other has come.
-    deserted: bool,
+/// Where these messages end, in bytes since the birth.
+fn end(all: &[(Message, usize)]) -> usize {
+    all.last().map_or(0, |&(_, end)| end)
 }
 
-impl Queue {
-    /// What an attempt to send `len` bytes gives while `staged` bytes are on their way.
-    fn room(&self, len: usize, staged: usize) -> Result<(), Refusal> {
-        let used = self.messages.iter().map(Message::size).sum::<usize>() + staged;
-        if self.deserted {
-            Err(Refusal::Closed)
-        } else if len > CAPACITY - 16 {
-            Err(Refusal::TooLong)
-        } else if used + size(len) + 8 > CAPACITY {
-            Err(Refusal::Full)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// What an attempt to receive gives.
-    fn take(&mut self) -> Result<Message, Refusal> {
-        if let Some(message) = self.messages.get(self.taken) {
-            self.taken += 1;
-            return Ok(message.clone());
-        }
-        if self.closed {
-            return Err(Refusal::Closed);
-        }
-        // Who finds the ring empty gives everything back.
-        self.give_back();
-        Err(Refusal::Empty)
-    }
-
-    fn give_back(&mut self) {
-        self.messages.drain(..self.taken);
-        self.taken = 0;
-    }
-}
-
-/// Why a call gave nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    Full,
-    Empty,
-    Closed,
-    TooLong,
-    Corrupt,
-}
-
-impl From<TrySendError> for Refusal {
-    fn from(error: TrySendError) -> Self {
-        match error {
-            TrySendError::Full => Self::Full,
-            TrySendError::Closed => Self::Closed,
-            TrySendError::TooLong(_) => Self::TooLong,
-            _ => Self::Corrupt,
-        }
-    }
-}
-
-impl From<SendTimeoutError> for Refusal {
-    fn from(error: SendTimeoutError) -> Self {
-        match error {
-            SendTimeoutError::Timeout => Self::Full,
-            SendTimeoutError::Closed => Self::Closed,
-            SendTimeoutError::TooLong(_) => Self::TooLong,
-            _ => Self::Corrupt,
-        }
-    }
-}
-
-impl From<TryRecvError> for Refusal {
-    fn from(error: TryRecvError) -> Self {
-        match error {
-            TryRecvError::Empty => Self::Empty,
-            TryRecvError::Closed => Self::Closed,
-            _ => Self::Corrupt,
-        }
-    }
-}
-
-impl From<RecvTimeoutError> for Refusal {
-    fn from(error: RecvTimeoutError) -> Self {
-        match error {
-            RecvTimeoutError::Timeout => Self::Empty,
-            RecvTimeoutError::Closed => Self::Closed,
-            _ => Self::Corrupt,
-        }
+/// What an attempt to send `len` bytes gives while `staged` bytes are on their way.
+fn room(queue: &Queue<Message>, len: usize, staged: usize) -> Result<(), Refusal> {
+    let used = queue.messages.iter().map(Message::size).sum::<usize>() + staged;
+    if queue.deserted {
+        Err(Refusal::Closed)
+    } else if len > CAPACITY - 16 {
+        Err(Refusal::TooLong)
+    } else if used + size(len) + 8 > CAPACITY {
+        Err(Refusal::Full)
+    } else {
+        Ok(())
     }
 }
 
@@ -167,7 +102,15 @@ struct Ends<'a> {
     offer: &'a Offer,
     tx: Option<Sender>,
     rx: Option<Receiver>,
-    queue: Queue,
+    /// Who looks on, and which of `all` messages is its next.
+    tap: Option<(Tap, usize)>,
+    queue: Queue<Message>,
+    /// What was ever sent, and where it ends, in bytes since the birth.
+    all: Vec<(Message, usize)>,
+    /// Where positions began.
+    birth: u64,
+    /// No claim of the sender has gone beyond that, in bytes since the birth.
+    reach: usize,
     /// How many messages were made.
     sent: u64,
     /// Messages that went through.
@@ -187,16 +130,20 @@ impl Ends<'_> {
             }
             Call::ReceiverLeaves => {
                 if self.rx.take().is_some() {
-                    self.queue.taken = 0;
-                    self.queue.deserted = self.tx.is_some();
+                    self.queue.receiver_leaves(self.tx.is_some());
                 }
             }
             Call::Send { .. } | Call::Loan { .. } | Call::SendBatch { .. } => {
                 if self.tx.is_none() {
                     self.tx = Some(Sender::attach(self.offer).expect("there is no other sender"));
-                    (self.queue.closed, self.queue.deserted) = (false, false);
+                    self.queue.sender_comes();
                 }
+                let before = self.queue.messages.len();
                 self.send(call);
+                for message in self.queue.messages.iter().skip(before) {
+                    let end = end(&self.all) + message.size();
+                    self.all.push((message.clone(), end));
+                }
             }
             Call::Receive { .. } | Call::ReceiveBatch { .. } => {
                 if self.rx.is_none() {
@@ -205,41 +152,95 @@ impl Ends<'_> {
                 }
                 self.receive(call);
             }
+            Call::Tap => {
+                let tap = Tap::of(self.offer).expect("a good ring can be looked at");
+                self.assert_status(&tap.status().expect("a good ring"));
+                self.tap = Some((tap, self.all.len() - self.queue.messages.len()));
+            }
+            Call::Look { timed } => self.look(timed),
         }
-        let waiting = |from: usize| self.queue.messages.iter().skip(from).map(Message::size).sum::<usize>();
         if let Some(tx) = &self.tx {
-            assert_eq!(tx.pending(), waiting(0));
+            assert_eq!(tx.pending(), self.waiting(0));
         }
         if let Some(rx) = &self.rx {
-            assert_eq!(rx.pending(), waiting(self.queue.taken));
-            assert_eq!(rx.is_empty(), self.queue.messages.len() == self.queue.taken);
+            assert_eq!(rx.pending(), self.waiting(self.queue.taken));
+            assert_eq!(rx.is_empty(), self.queue.waiting() == 0);
+        }
+    }
+
+    /// Bytes of what was sent and not given back, without the first messages.
+    fn waiting(&self, without: usize) -> usize {
+        self.queue.messages.iter().skip(without).map(Message::size).sum()
+    }
+
+    fn assert_status(&self, status: &inspect::Status) {
+        assert_eq!(status.pending, Some(self.waiting(0) as u64));
+        assert_eq!(status.pending_messages, Some(self.queue.messages.len() as u64));
+        assert_eq!(status.sent, Some(self.all.len() as u64));
+        assert_eq!(status.closed, self.queue.closed);
+    }
+
+    fn look(&mut self, timed: bool) {
+        let released = end(&self.all) - self.waiting(0);
+        let Self { tap: Some((tap, next)), all, .. } = self else { return };
+        let at = end(&all[..*next]);
+        assert_eq!(tap.position(), self.birth.wrapping_add(at as u64));
+        let seen = if timed {
+            tap.look_timeout(TICK).map_err(Refusal::from)
+        } else {
+            tap.try_look().map_err(Refusal::from)
+        };
+        match seen {
+            Ok(Seen::Message(message)) => {
+                let (expected, _) = all.get(*next).expect("no more than was sent");
+                assert_eq!((message.kind(), message.bytes()), (expected.kind, &expected.bytes[..]));
+                *next += 1;
+                self.done += 1;
+            }
+            Ok(Seen::Missed { bytes }) => {
+                assert!(self.reach > at + CAPACITY, "what was next was there still");
+                assert_eq!((bytes, bytes > 0), ((released - at) as u64, true));
+                *next = all.len() - self.queue.messages.len();
+            }
+            Err(why) => {
+                let expected = if self.queue.closed { Refusal::Closed } else { Refusal::Empty };
+                assert_eq!((why, *next), (expected, all.len()));
+            }
         }
     }
 
     fn send(&mut self, call: Call) {
-        let Self { tx: Some(tx), queue, .. } = self else { return };
+        let end = end(&self.all);
+        let Self { tx: Some(tx), queue, reach, .. } = self else { return };
+        // A claim goes a sixteenth of the ring beyond what it is made for, and the header behind that.
+        let mut reaches = |staged: usize, len: usize| {
+            let claim = end + staged + size(len) + 8 + CAPACITY / 16;
+            *reach = if len > CAPACITY - 16 { *reach } else { claim.max(*reach) };
+        };
         self.sent += 1;
         match call {
             Call::Send { timed, len } => {
+                reaches(0, len.into());
                 let message = Message::new(self.sent, len.into(), 0);
                 let given = if timed {
                     tx.send_timeout(&message.bytes, TICK).map_err(Refusal::from)
                 } else {
                     tx.try_send(&message.bytes).map_err(Refusal::from)
                 };
-                assert_eq!(given, queue.room(len.into(), 0));
+                assert_eq!(given, room(queue, len.into(), 0));
                 if given.is_ok() {
                     queue.messages.push_back(message);
                 }
             }
             Call::Loan { timed, fate, len, cut } => {
                 let (len, cut) = (usize::from(len), usize::from(cut.min(len)));
+                reaches(0, len);
                 let given = if timed {
                     tx.loan_timeout(len, TICK).map_err(Refusal::from)
                 } else {
                     tx.try_loan(len).map_err(Refusal::from)
                 };
-                assert_eq!(given.as_ref().map(|_| ()).map_err(|why| *why), queue.room(len, 0));
+                assert_eq!(given.as_ref().map(|_| ()).map_err(|why| *why), room(queue, len, 0));
                 let Ok(mut loan) = given else { return };
                 let kind = self.sent as u16;
                 loan.copy_from_slice(&Message::new(self.sent, len, kind).bytes);
@@ -259,9 +260,10 @@ impl Ends<'_> {
                 let mut batch = tx.batch();
                 let mut staged = Vec::new();
                 for n in 0..u64::from(count) {
+                    reaches(staged.len() * size(len), len);
                     let message = Message::new(self.sent + n, len, 0);
                     let given = batch.push(&message.bytes).map_err(Refusal::from);
-                    assert_eq!(given, queue.room(len, staged.len() * size(len)));
+                    assert_eq!(given, room(queue, len, staged.len() * size(len)));
                     if given.is_err() {
                         break;
                     }

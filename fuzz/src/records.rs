@@ -1,13 +1,16 @@
 //! Arbitrary bytes as a ring's memory, under the ends of `ringway-ring`.
 //!
-//! Input: the control words, the data from the consumer's position on, and steps: calls of a producer and a consumer, with
-//! words overwritten in between.
+//! Input: the control words, the data from the consumer's position on, and steps: calls of a producer, a consumer and a
+//! follower, with words overwritten in between, also between a follower's look at a record and its asking whether that was
+//! whole.
 //!
 //! Claims, whatever is in the memory:
 //! - no call reaches outside: the data lies between addresses without memory ([`Mirror`]), and each payload is looked at
 //!   and lies inside;
-//! - no call goes on for ever: taking up either end and walking the ring take a bounded number of looks at it;
-//! - what a consumer holds is never more than the ring; what a producer lends is as long as was asked for;
+//! - no call goes on for ever: taking up either end and walking the ring take a bounded number of looks at it, and so does
+//!   following it, which comes to an end, or to something impossible;
+//! - what a consumer holds is never more than the ring; what a producer lends is as long as was asked for; what a follower
+//!   copies is shorter than the ring, and it goes on where it says;
 //! - an end that has met something that no correct peer writes is poisoned: it gives the same error from then on.
 
 use std::cell::Cell;
@@ -16,7 +19,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use ringway_ring::{
     At, Corrupt, Lent, Mem, Progress, Side,
     primitive::{Ordering, Word},
-    spsc::{Consumer, LoanError, Next, Producer, Record, max_payload},
+    spsc::{Consumer, Follower, LoanError, Look, Next, Producer, Record, Start, max_payload},
 };
 
 use crate::{
@@ -28,15 +31,18 @@ use crate::{
 /// The target.
 pub const TARGET: Target = Target { name: "records", run, seeds };
 
-/// Places of two control words of a [`Mirror`].
+/// Places of some control words of a [`Mirror`].
 const CLAIM: u64 = GRANULES + 2;
+const OLDEST: u64 = GRANULES + 3;
 const SENT: u64 = GRANULES + 4;
 
 /// One call, or one word overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Another producer comes.
+    /// Another producer comes,
     Produce,
+    /// or one that never waits.
+    Overwrite,
     Loan {
         len: u16,
     },
@@ -64,6 +70,15 @@ enum Step {
         which: u8,
     },
     Release,
+    /// Another follower comes, that begins and goes on at what is unread, or at the oldest.
+    Follow {
+        oldest: bool,
+    },
+    /// Looks and copies.
+    Look,
+    /// Copies once more, and ends that.
+    Accept,
+    CatchUp,
     /// To a granule of the data, or with `GRANULES` and above to a control word.
     Scribble(Scribble),
 }
@@ -89,6 +104,11 @@ impl Step {
                 to.push(14);
                 return scribble.encode(to);
             }
+            Self::Overwrite => (15, None),
+            Self::Follow { oldest } => (16 + u8::from(oldest), None),
+            Self::Look => (18, None),
+            Self::Accept => (19, None),
+            Self::CatchUp => (20, None),
         };
         to.push(number);
         to.extend(operand.map(u16::to_le_bytes).into_iter().flatten());
@@ -97,7 +117,7 @@ impl Step {
 
 impl<'a> Arbitrary<'a> for Step {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match from.arbitrary::<u8>()? % 15 {
+        Ok(match from.arbitrary::<u8>()? % 21 {
             0 => Self::Produce,
             1 => Self::Loan { len: from.arbitrary()? },
             2 => Self::Trim { len: from.arbitrary()? },
@@ -112,7 +132,13 @@ impl<'a> Arbitrary<'a> for Step {
             11 => Self::Drain,
             12 => Self::PutBack { which: from.arbitrary()? },
             13 => Self::Release,
-            _ => Self::Scribble(from.arbitrary()?),
+            14 => Self::Scribble(from.arbitrary()?),
+            15 => Self::Overwrite,
+            16 => Self::Follow { oldest: false },
+            17 => Self::Follow { oldest: true },
+            18 => Self::Look,
+            19 => Self::Accept,
+            _ => Self::CatchUp,
         })
     }
 }
@@ -123,6 +149,7 @@ struct Input {
     consumer: u64,
     producer: u64,
     claim: u64,
+    oldest: u64,
     sent: u64,
     /// Bytes of the data from the consumer's position on; the rest is zero.
     data: Vec<u8>,
@@ -135,6 +162,7 @@ impl Input {
         to.extend(self.consumer.to_le_bytes());
         to.extend(self.producer.to_le_bytes());
         to.extend(self.claim.to_le_bytes());
+        to.extend(self.oldest.to_le_bytes());
         to.extend(self.sent.to_le_bytes());
         to.extend((self.data.len() as u16).to_le_bytes());
         to.extend(&self.data);
@@ -146,14 +174,14 @@ impl Input {
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
         let (consumer, producer) = (from.arbitrary()?, from.arbitrary()?);
-        let (claim, sent) = (from.arbitrary()?, from.arbitrary()?);
+        let (claim, oldest, sent) = (from.arbitrary()?, from.arbitrary()?, from.arbitrary()?);
         let len = usize::from(from.arbitrary::<u16>()?) % (CAPACITY + 1);
         let data = from.bytes(len.min(from.len()))?.to_vec();
         let mut steps = Vec::new();
         while !from.is_empty() && steps.len() < STEPS {
             steps.push(from.arbitrary()?);
         }
-        Ok(Self { consumer, producer, claim, sent, data, steps })
+        Ok(Self { consumer, producer, claim, oldest, sent, data, steps })
     }
 }
 
@@ -172,6 +200,9 @@ struct Ends<'a> {
     consumer: Option<Consumer<Lent>>,
     /// What was taken and not released.
     held: Vec<Record>,
+    follower: Option<Follower<Lent>>,
+    /// What it has looked at last.
+    looked: Option<Record>,
     /// Calls that gave what they are for.
     done: usize,
 }
@@ -187,10 +218,20 @@ impl<'a> Ends<'a> {
             word[..bytes.len()].copy_from_slice(bytes);
             mirror.word(granule % GRANULES).store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
-        let ends = Self { mirror, producer: None, loan: None, consumer: None, held: Vec::new(), done: 0 };
+        let ends = Self {
+            mirror,
+            producer: None,
+            loan: None,
+            consumer: None,
+            held: Vec::new(),
+            follower: None,
+            looked: None,
+            done: 0,
+        };
         ends.position(Side::Producer).store(input.producer, Ordering::Relaxed);
         ends.position(Side::Consumer).store(input.consumer, Ordering::Relaxed);
         mirror.word(CLAIM).store(input.claim, Ordering::Relaxed);
+        mirror.word(OLDEST).store(input.oldest, Ordering::Relaxed);
         mirror.word(SENT).store(input.sent, Ordering::Relaxed);
         ends
     }
@@ -203,7 +244,7 @@ impl<'a> Ends<'a> {
     }
 
     fn play(mut self, steps: &[Step]) -> usize {
-        self.produce();
+        self.produce(|mem| Producer::resume(mem).map(drop), Producer::resume);
         self.consume();
         for &step in steps {
             self.step(step);
@@ -214,7 +255,17 @@ impl<'a> Ends<'a> {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Produce => return self.produce(),
+            Step::Produce => {
+                return self.produce(|mem| Producer::resume(mem).map(drop), Producer::resume);
+            }
+            Step::Overwrite => {
+                let count = |mem: &Counted| Producer::resume_overwriting(mem).map(drop);
+                return self.produce(count, Producer::resume_overwriting);
+            }
+            Step::Follow { oldest } => {
+                return self.follow(if oldest { Start::Oldest } else { Start::Unread });
+            }
+            Step::Look | Step::Accept | Step::CatchUp => return self.go_on(step),
             Step::Consume => return self.consume(),
             Step::Scribble(Scribble { place, value }) => {
                 let word = self.mirror.word(u64::from(place) % (GRANULES + MIRROR_WORDS));
@@ -308,13 +359,18 @@ impl<'a> Ends<'a> {
         }
     }
 
-    fn produce(&mut self) {
+    /// Another producer comes: `count` and `resume` are the same way to take up that end.
+    fn produce(
+        &mut self,
+        count: impl FnOnce(&Counted) -> Result<(), Corrupt>,
+        resume: impl FnOnce(Lent) -> Result<Producer<Lent>, Corrupt>,
+    ) {
         (self.producer, self.loan) = (None, None);
         let counted = Counted::new(self.mirror);
-        let first = Producer::resume(&counted).map(drop);
+        let first = count(&counted);
         // Each granule of the ring once, both positions, claim and count before and after, and *closed* taken back.
         assert!(counted.looks.get() <= GRANULES + 6, "walks around the ring");
-        let second = Producer::resume(self.mirror.lend());
+        let second = resume(self.mirror.lend());
         assert_eq!(second.as_ref().err(), first.as_ref().err(), "what was met is there still");
         self.producer = second.ok();
         self.done += usize::from(self.producer.is_some());
@@ -331,6 +387,70 @@ impl<'a> Ends<'a> {
         }
         self.consumer = Consumer::resume(self.mirror.lend()).ok();
         self.done += usize::from(self.consumer.is_some());
+    }
+
+    fn follow(&mut self, start: Start) {
+        (self.follower, self.looked) = (None, None);
+        let counted = Counted::new(self.mirror);
+        if let Ok(mut follower) = Follower::new(&counted, start) {
+            loop {
+                let goes_on = match follower.look() {
+                    Look::Record(record) => follower.accept(record) || follower.catch_up().is_ok(),
+                    Look::Behind => follower.catch_up().is_ok(),
+                    Look::Empty | Look::Closed | Look::Corrupt => false,
+                };
+                if !goes_on {
+                    break;
+                }
+            }
+            // A record takes a granule at least, a look at it, and one at the claim; then a few that find no more.
+            assert!(counted.looks.get() <= 2 * GRANULES + 10, "walks around the ring");
+        }
+        self.follower = Follower::new(self.mirror.lend(), start).ok();
+        self.done += usize::from(self.follower.is_some());
+    }
+
+    /// What a follower does.
+    fn go_on(&mut self, step: Step) {
+        let Some(follower) = &mut self.follower else { return };
+        let (before, poison) = (follower.position(), follower.corruption());
+        let copy = |follower: &Follower<Lent>, record: Record| {
+            let size = 8 + (record.len() as usize).next_multiple_of(8);
+            assert!(size + 8 <= CAPACITY, "no record is as long as that");
+            let mut copy = vec![0; record.len() as usize];
+            follower.copy(record, &mut copy);
+            size as u64
+        };
+        match step {
+            Step::Look => {
+                let look = follower.look();
+                assert!(poison.is_none() || look == Look::Corrupt, "poisoned is poisoned");
+                assert_eq!(look == Look::Corrupt, follower.corruption().is_some(), "it says what it met");
+                assert!(look != Look::Empty || follower.is_empty());
+                self.looked = match look {
+                    Look::Record(record) => Some(record),
+                    _ => None,
+                };
+                if let Some(record) = self.looked {
+                    copy(follower, record);
+                }
+            }
+            Step::Accept => {
+                let Some(record) = self.looked else { return };
+                let size = copy(follower, record);
+                if follower.accept(record) {
+                    assert_eq!(follower.position(), before.wrapping_add(size));
+                    self.done += 1;
+                } else {
+                    assert_eq!(follower.position(), before);
+                }
+            }
+            _ => match follower.catch_up() {
+                Ok(missed) => assert_eq!(follower.position(), before.wrapping_add(missed)),
+                Err(corrupt) => assert_eq!(follower.corruption(), Some(corrupt), "it says what it met"),
+            },
+        }
+        assert!(follower.position() % 8 == 0);
     }
 
     fn advance(&mut self) -> Option<Record> {
@@ -406,16 +526,27 @@ impl Mem for &Counted {
 
 /// Memory as correct ends leave it that begin at `position`.
 fn left(position: u64, work: impl FnOnce(&mut Producer<Lent>, &mut Consumer<Lent>)) -> Input {
+    left_by(Producer::resume, position, work)
+}
+
+/// The same with a producer that was taken up so.
+fn left_by(
+    resume: impl FnOnce(Lent) -> Result<Producer<Lent>, Corrupt>,
+    position: u64,
+    work: impl FnOnce(&mut Producer<Lent>, &mut Consumer<Lent>),
+) -> Input {
     let mirror = Mirror::new();
     let (data, steps) = (Vec::new(), Vec::new());
-    let mut input = Input { consumer: position, producer: position, claim: position, sent: 0, data, steps };
+    let [consumer, producer, claim, oldest] = [position; 4];
+    let mut input = Input { consumer, producer, claim, oldest, sent: 0, data, steps };
     let ends = Ends::new(&mirror, &input);
-    let mut producer = Producer::resume(mirror.lend()).expect("a new ring is good");
+    let mut producer = resume(mirror.lend()).expect("a new ring is good");
     let mut consumer = Consumer::resume(mirror.lend()).expect("a new ring is good");
     work(&mut producer, &mut consumer);
     input.consumer = ends.position(Side::Consumer).load(Ordering::Relaxed);
     input.producer = ends.position(Side::Producer).load(Ordering::Relaxed);
     input.claim = mirror.word(CLAIM).load(Ordering::Relaxed);
+    input.oldest = mirror.word(OLDEST).load(Ordering::Relaxed);
     input.sent = mirror.word(SENT).load(Ordering::Relaxed);
     let from = input.consumer / 8;
     let words =
@@ -434,8 +565,8 @@ fn send(producer: &mut Producer<Lent>, len: usize) {
 
 fn seeds() -> Vec<Seed> {
     use Step::{
-        Abort, Advance, Close, Consume, Discard, Drain, Loan, Produce, Publish, PutBack, Release, Send,
-        Stage, Trim,
+        Abort, Accept, Advance, CatchUp, Close, Consume, Discard, Drain, Follow, Loan, Look, Overwrite,
+        Produce, Publish, PutBack, Release, Send, Stage, Trim,
     };
     let nothing = |_: &mut Producer<Lent>, _: &mut Consumer<Lent>| {};
     let three = |producer: &mut Producer<Lent>, _: &mut Consumer<Lent>| {
@@ -573,6 +704,88 @@ fn seeds() -> Vec<Seed> {
                 Send { kind: 1 },
                 Close,
             ],
+        ),
+        seed(
+            "followed",
+            left(end - 24, three),
+            vec![
+                Follow { oldest: false },
+                Look,
+                Accept,
+                Look,
+                Drain,
+                Release,
+                Accept,
+                CatchUp,
+                Look,
+                Accept,
+                Look,
+                Close,
+                Look,
+            ],
+        ),
+        seed(
+            "followed-and-written-over-before-it-is-accepted",
+            left_by(Producer::resume_overwriting, 0u64.wrapping_sub(64), |producer, _| {
+                (0..9).for_each(|_| send(producer, 1000));
+            }),
+            vec![
+                Overwrite,
+                Follow { oldest: true },
+                Look,
+                Accept,
+                Look,
+                Loan { len: 3000 },
+                Accept,
+                Send { kind: 1 },
+                CatchUp,
+                Look,
+                Accept,
+            ],
+        ),
+        seed(
+            "followed-where-a-record-is-longer",
+            left(0, three),
+            vec![
+                Follow { oldest: false },
+                scribble(0, Value::Record(CAPACITY as u16 - 16)),
+                Look,
+                scribble(0, Value::Record(CAPACITY as u16 - 15)),
+                Look,
+                Accept,
+            ],
+        ),
+        seed(
+            "followed-with-a-claim-beyond-everything",
+            left(0, three),
+            vec![
+                Follow { oldest: true },
+                Look,
+                scribble(CLAIM, Value::Any(1 << 40)),
+                Accept,
+                CatchUp,
+                Look,
+                Follow { oldest: true },
+            ],
+        ),
+        seed(
+            "followed-with-a-claim-that-goes-back",
+            left(0, three),
+            vec![
+                Follow { oldest: false },
+                Look,
+                scribble(CLAIM, Value::Any(0)),
+                Accept,
+                Look,
+                Accept,
+                CatchUp,
+                Look,
+            ],
+        ),
+        seed(
+            "followed-with-an-oldest-that-is-odd",
+            left(0, three),
+            vec![Follow { oldest: true }, scribble(OLDEST, Value::Bit(0)), CatchUp, Look, CatchUp],
         ),
         seed(
             "bad-unknown-header",
