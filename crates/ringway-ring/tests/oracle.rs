@@ -20,7 +20,8 @@ enum Call {
     Abort { len: usize },
     Stage { len: usize, kind: u16 },
     Append { len: usize, kind: u16 },
-    PublishBeforeLoan { len: usize, kind: u16 },
+    PublishBeforeLoan { len: usize, to: usize, kind: u16 },
+    StageTrimmed { len: usize, to: usize },
     Publish,
     Discard,
     Close,
@@ -36,7 +37,9 @@ fn call(capacity: usize) -> impl Strategy<Value = Call> {
     prop_oneof![
         6 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Send { len, kind }),
         4 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Put { len, kind }),
-        1 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::PublishBeforeLoan { len, kind }),
+        1 => (len.clone(), 0..100usize, any::<u16>())
+            .prop_map(|(len, to, kind)| Call::PublishBeforeLoan { len, to, kind }),
+        1 => (len.clone(), 0..100usize).prop_map(|(len, to)| Call::StageTrimmed { len, to }),
         1 => (len.clone(), 0..100usize).prop_map(|(len, to)| Call::SendTrimmed { len, to }),
         1 => len.clone().prop_map(|len| Call::Abort { len }),
         3 => (len.clone(), any::<u16>()).prop_map(|(len, kind)| Call::Stage { len, kind }),
@@ -139,6 +142,15 @@ impl Pair {
         self.queue.extend(self.staged.drain(..));
     }
 
+    /// Goes along all that a consumer could see, and checks that it ends.
+    fn look_ahead(&self) {
+        let consumer = Consumer::resume(self.table.clone()).unwrap();
+        let sent = self.held.len() + self.queue.len();
+        assert!((0..sent).all(|_| matches!(consumer.advance(), Next::Record(_))));
+        let end = if self.closed { Next::Closed } else { Next::Empty };
+        assert_eq!(consumer.advance(), end, "{:?}", consumer.corruption());
+    }
+
     fn run(&mut self, call: Call) {
         match call {
             Call::Send { len, kind } => {
@@ -173,14 +185,23 @@ impl Pair {
                 }
                 assert_eq!(self.producer.staged(), self.staged.len() as u64);
             }
-            Call::PublishBeforeLoan { len, kind } => {
-                // What is on loan is none of the batch.
+            Call::PublishBeforeLoan { len, to, kind } => {
+                // What is on loan is none of the batch, cut short or not.
                 if let Some(message) = self.loan(len, kind) {
+                    self.producer.trim(to);
                     self.producer.publish();
                     self.publish_staged();
+                    self.look_ahead();
                     self.producer.send(kind);
-                    self.staged.push(message);
+                    self.staged.push(Expected { len: len.min(to), ..message });
                     self.publish_staged();
+                }
+            }
+            Call::StageTrimmed { len, to } => {
+                if let Some(message) = self.loan(len, 0) {
+                    self.producer.trim(to);
+                    self.producer.stage(0);
+                    self.staged.push(Expected { len: len.min(to), ..message });
                 }
             }
             Call::SendTrimmed { len, to } => {

@@ -343,11 +343,9 @@ impl<M: Mem> Producer<M> {
     #[inline]
     pub fn trim(&mut self, len: usize) {
         if self.loan.is_some_and(|loan| len < loan as usize) {
-            let len = len as u32;
-            self.loan = Some(len);
-            // What is cut off may hold plain stores, and the next header goes there: see "The races".
-            compiler_fence();
-            self.end(record::size(len));
+            self.loan = Some(len as u32);
+            // What is cut off may hold plain stores, and the next header goes there.
+            self.nothing_is_clear();
         }
     }
 
