@@ -352,16 +352,25 @@ fn numbers_that_jump_make_no_count_overflow() {
 
 #[test]
 fn a_sender_killed_while_it_writes_over_all_there_is_leaves_the_numbers_to_its_successor() {
-    for after in ["long", "short"] {
+    for after in ["long", "short", "several short", "many short"] {
         let dir = tempfile::tempdir().unwrap();
         let mut rx = options(dir.path(), Lose::Oldest).receiver("x").unwrap();
-        let mut command = Peer::command("child_that_dies_while_it_writes");
-        command.env("RINGWAY_TEST_DIR", dir.path()).env("RINGWAY_TEST_AFTER", after);
-        let _ = command.status().unwrap();
+        // What one has claimed that died has room for many messages of its successor.
+        let children: &[_] = if after == "many short" { &["long", after] } else { &[after] };
+        for child in children {
+            let mut command = Peer::command("child_that_dies_while_it_writes");
+            command.env("RINGWAY_TEST_DIR", dir.path()).env("RINGWAY_TEST_AFTER", child);
+            assert!(!command.status().unwrap().success(), "it aborts");
+        }
         let mut tx = options(dir.path(), Lose::Oldest).sender("x").unwrap();
         tx.send(b"successor").unwrap();
         let message = rx.recv_timeout(PATIENCE).unwrap();
-        assert_eq!((&message[..], message.lost()), (&b"successor"[..], 3), "{after}");
+        let given = match after {
+            "several short" => 3 + 8,
+            "many short" => 3 + 140,
+            _ => 3,
+        };
+        assert_eq!((&message[..], message.lost()), (&b"successor"[..], given), "{after}");
     }
 }
 
@@ -369,9 +378,17 @@ fn a_sender_killed_while_it_writes_over_all_there_is_leaves_the_numbers_to_its_s
 #[ignore = "run as a child process"]
 fn child_that_dies_while_it_writes() {
     let mut tx = options(told("RINGWAY_TEST_DIR"), Lose::Oldest).sender("x").unwrap();
-    let long = vec![0; tx.max_message()];
-    (0..3).for_each(|_| assert_eq!(tx.send(&long).unwrap(), Fate::Sent));
-    let len = if told("RINGWAY_TEST_AFTER") == "long" { long.len() } else { 900 };
+    let after = told("RINGWAY_TEST_AFTER");
+    let long = [0; 3500];
+    let (longs, shorts) = match &after[..] {
+        // What is claimed for the last long one has room for them.
+        "several short" => (3, 8),
+        "many short" => (0, 140),
+        _ => (3, 0),
+    };
+    (0..longs).for_each(|_| assert_eq!(tx.send(&long).unwrap(), Fate::Sent));
+    (0..shorts).for_each(|_| assert_eq!(tx.send(b"short").unwrap(), Fate::Sent));
+    let len = if after == "long" { long.len() } else { 900 };
     let _ = tx.send_with(len, |_| std::process::abort());
 }
 

@@ -219,9 +219,11 @@ impl<M: Mem> Producer<M> {
         self.cleared = end.wrapping_add(GRANULE);
     }
 
-    /// Whether record and reserved end are free as far as is known.
+    /// Whether record and reserved end of a payload of `len` bytes are free as far as is known. Then a loan neither looks at
+    /// the consumer nor claims anything: nothing that is in the ring is given up for it.
     #[inline(always)]
-    fn fits(&self, len: usize) -> bool {
+    #[must_use]
+    pub fn fits(&self, len: usize) -> bool {
         is_within(len, self.limit.wrapping_sub(self.next))
     }
 

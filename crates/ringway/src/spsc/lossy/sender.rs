@@ -18,10 +18,6 @@ use crate::{
 
 type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;
 
-/// A message of more than this part of the ring may be all that the ring has, and when such a one is written, or the next one
-/// behind it, nothing may be left from which a successor would know the number: it is written down before and after.
-const LONG: usize = 4;
-
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
@@ -90,20 +86,18 @@ impl Sender {
     #[inline]
     pub fn send_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Fate, SendError> {
         self.outlet.ring_mut().discard();
-        let is_long = len > self.capacity() / LONG;
-        if is_long {
+        let numbered = len.saturating_add(NUMBER);
+        if !self.outlet.ring().fits(numbered) {
+            // What is given up to make room may be all from which a successor would know the number.
             self.say();
         }
-        match self.outlet.try_loan(len.saturating_add(NUMBER)) {
+        match self.outlet.try_loan(numbered) {
             Ok(()) => {
                 let (number, bytes) = self.outlet.ring_mut().payload_mut().split_at_mut(NUMBER);
                 number.copy_from_slice(&self.number.to_ne_bytes());
                 fill(bytes);
                 self.outlet.send(0);
                 self.number = self.number.wrapping_add(1);
-                if is_long {
-                    self.say();
-                }
                 Ok(Fate::Sent)
             }
             Err(NoLoan::Full | NoLoan::Died) => {
@@ -203,7 +197,7 @@ impl fmt::Debug for Sender {
 }
 
 /// The number after the last one that a predecessor gave, as far as it is to be known: that of the last message in the
-/// ring, what the last sender wrote down when it lost one or left, what the receiver waits for.
+/// ring, what the last sender wrote down when it made room, lost one or left, what the receiver waits for.
 fn next_number(end: &End, lose: Lose) -> Result<u64, Corrupt> {
     let segment = end.segment();
     let start = if lose == Lose::Oldest { Start::Oldest } else { Start::Unread };
