@@ -1,7 +1,7 @@
 //! From a kill to the waking of the peer, which sleeps: see README.md.
 
 use std::error::Error;
-use std::hint::spin_loop;
+use std::hint::black_box;
 use std::process::{Child, Command, ExitCode};
 use std::sync::mpsc;
 use std::thread;
@@ -27,7 +27,7 @@ const PART: &str = "RINGWAY_BENCH_DEATH_PART";
 fn main() -> ExitCode {
     finish(match std::env::var(PART).as_deref() {
         Ok("busy") => loop {
-            spin_loop();
+            black_box(());
         },
         Ok(_) => victim(),
         Err(_) => news(),
