@@ -44,6 +44,9 @@ mod pages {
     #[doc = include_str!("../../../docs/quick-start.md")]
     struct QuickStart;
 
+    #[doc = include_str!("../../../docs/recovery.md")]
+    struct Recovery;
+
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 }
