@@ -393,6 +393,7 @@ impl Oracle {
 
 /// Places of control words.
 const RECEIVER_POSITION: u16 = 1;
+const SENDER_ALIVE: u16 = 6;
 const SENDER_NUMBER: u16 = 10;
 const RECEIVER_NUMBER: u16 = 11;
 const CLAIM: u16 = 12;
@@ -485,7 +486,12 @@ fn seeds() -> Vec<Seed> {
     let granule = |n: u64| (CONTROL_WORDS + n) as u16;
     let (send, receive) = (|len| Step::Call(send(len)), Step::Call(receive(Fate::Done)));
     let come = [send(100), send(100), receive];
-    let struck: [(_, u8, Vec<Step>); 10] = [
+    let struck: [(_, u8, Vec<Step>); 11] = [
+        (
+            "dead-by-another",
+            OLDEST,
+            vec![scribble(SENDER_ALIVE, Value::Bit(30)), receive, receive, send(9), receive],
+        ),
         ("claim-anything", OLDEST, vec![scribble(CLAIM, Value::Any(u64::MAX)), receive, receive]),
         (
             "oldest-ahead-of-all",

@@ -65,6 +65,8 @@ pub(crate) enum Refusal {
     Empty,
     Closed,
     TooLong,
+    /// A word says that the other end has died: while nobody is hostile, no call gives this.
+    Died,
     Corrupt(Corrupt),
 }
 
@@ -89,6 +91,7 @@ impl From<TrySendError> for Refusal {
             TrySendError::Full => Self::Full,
             TrySendError::Closed => Self::Closed,
             TrySendError::TooLong(_) => Self::TooLong,
+            TrySendError::PeerDied(_) => Self::Died,
             TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             other => unreachable!("{other}"),
         }
@@ -100,6 +103,7 @@ impl From<SendError> for Refusal {
         match error {
             SendError::Closed => Self::Closed,
             SendError::TooLong(_) => Self::TooLong,
+            SendError::PeerDied(_) => Self::Died,
             SendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             other => unreachable!("{other}"),
         }
@@ -112,6 +116,7 @@ impl From<SendTimeoutError> for Refusal {
             SendTimeoutError::Timeout => Self::Full,
             SendTimeoutError::Closed => Self::Closed,
             SendTimeoutError::TooLong(_) => Self::TooLong,
+            SendTimeoutError::PeerDied(_) => Self::Died,
             SendTimeoutError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             other => unreachable!("{other}"),
         }
@@ -123,6 +128,7 @@ impl From<TryRecvError> for Refusal {
         match error {
             TryRecvError::Empty => Self::Empty,
             TryRecvError::Closed => Self::Closed,
+            TryRecvError::PeerDied(_) => Self::Died,
             TryRecvError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             other => unreachable!("{other}"),
         }
@@ -134,6 +140,7 @@ impl From<RecvTimeoutError> for Refusal {
         match error {
             RecvTimeoutError::Timeout => Self::Empty,
             RecvTimeoutError::Closed => Self::Closed,
+            RecvTimeoutError::PeerDied(_) => Self::Died,
             RecvTimeoutError::Corrupt(corrupt) => Self::Corrupt(corrupt),
             other => unreachable!("{other}"),
         }

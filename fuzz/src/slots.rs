@@ -357,9 +357,12 @@ fn look<T: Value>(value: &T) {
     std::hint::black_box(value.as_bytes().iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)));
 }
 
-/// Places of the positions.
+/// Places of the positions,
 const SENDER: u16 = 0;
 const RECEIVER: u16 = 1;
+/// and of the words that say who lives.
+const SENDER_ALIVE: u16 = 6;
+const RECEIVER_ALIVE: u16 = 7;
 
 fn seeds() -> Vec<Seed> {
     let calls = |calls: &[Call]| calls.iter().copied().map(Step::Call).collect::<Vec<_>>();
@@ -421,7 +424,7 @@ fn seeds() -> Vec<Seed> {
     let (send, receive, leaves) =
         (Step::Call(sends(done, 2)), Step::Call(receives(done, 9)), Step::Call(leaves));
     let come = [send, Step::Call(Call::Receive { timed: true, fate: done })];
-    let struck: [(_, u8, Vec<Step>); 8] = [
+    let struck: [(_, u8, Vec<Step>); 9] = [
         (
             "sender-position-beyond-the-ring",
             4,
@@ -455,6 +458,19 @@ fn seeds() -> Vec<Seed> {
                 Step::Call(Call::ReceiverLeaves),
                 scribble(RECEIVER, Written::Bit(1)),
                 receive,
+                send,
+            ],
+        ),
+        (
+            "dead-by-another",
+            6,
+            vec![
+                scribble(SENDER_ALIVE, Written::Bit(30)),
+                receive,
+                receive,
+                send,
+                scribble(RECEIVER_ALIVE, Written::Bit(30)),
+                send,
                 send,
             ],
         ),
