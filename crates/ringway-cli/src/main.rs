@@ -13,7 +13,8 @@ use ringway_cli::{bench, clean, doctor, exit::Failure, get, ls, put, stat, strea
 #[command(
     name = "ringway",
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 5 corrupt, 6 not permitted, 7 not found."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 4 peer died, 5 corrupt, \
+                  6 not permitted, 7 not found."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -26,8 +27,8 @@ enum Command {
     /// Copies standard input into a ring, as a stream of bytes.
     ///
     /// Either side may start first. At the end of the input the ring is closed, and `ringway get` ends when it has
-    /// received everything. This ends with 0 once all is in the ring, received or not. If it is killed, `ringway get`
-    /// waits for another one, or for its --timeout.
+    /// received everything. This ends with 0 once all is in the ring, received or not. If one of the two is
+    /// killed, the other says so and ends with 4.
     Put(stream::Options),
     /// Copies a ring to standard output, as a stream of bytes, until `ringway put` has ended.
     ///
