@@ -33,8 +33,11 @@
 //! A sleep cannot miss the news: `alive` is loaded before the look, and the kernel does not let a thread sleep on a word that has
 //! changed since; the private word is 0 until the process has ended, for good.
 //!
+//! *A pid is used again*, but not while its process lives: a descriptor that was opened too late is another process's, and the end of
+//! that one is told of a holder that is dead itself. It is believed of the generation only that was found before the pid was.
+//!
 //! *A peer that was gone before this side came* is like one that has not come yet: nobody's death is told twice. Its
-//! generation is given by who knows, by its lock, that nobody holds that side.
+//! generation is given by who knows, by its lock or its mark, that it is not the holder any more.
 #![allow(unsafe_code)]
 
 use core::{cell::RefCell, fmt, ptr::NonNull, time::Duration};

@@ -508,7 +508,8 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         Err(NoRecord::Empty)
     }
 
-    /// Waits until the ring is not empty: a record, or *closed*, or worse; or until the sender has died. `false` if the deadline passed.
+    /// Waits until the ring is not empty: a record, or *closed*, or worse; or until the sender has died. `false` if the
+    /// deadline passed.
     #[inline(never)]
     fn wait_for_something(&mut self, deadline: Option<Instant>) -> bool {
         self.waits += 1;

@@ -272,6 +272,41 @@ fn to_an_end_that_came_later_the_dead_one_has_not_come_yet() {
 }
 
 #[test]
+fn a_predecessors_death_is_not_told_of_one_that_is_just_coming() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let names = Names::in_dir(dir.path());
+    let sender = Peer::start(&mut child("child_sends_and_waits", dir.path()));
+    let limit = Instant::now() + PATIENCE;
+    while inspect::list(&names)
+        .unwrap()
+        .pop()
+        .is_none_or(|ring| ring.status.is_ok_and(|status| status.pending_messages != Some(1)))
+    {
+        assert!(Instant::now() < limit, "it sends nothing");
+        thread::sleep(Duration::from_millis(1));
+    }
+    sender.kill();
+    // It has the role, and has said nothing yet.
+    let shape = ringway::layout::shape(4096, false);
+    let place = names.at("x").unwrap();
+    let (coming, _) =
+        ringway::Backend::open_or_create(&place, &shape, &ringway::Memory::new(), &mut |_| {}).unwrap();
+    coming.claim(Side::Sender.role()).unwrap();
+    let receiver = Peer::start(&mut child("child_is_told_nothing", dir.path()));
+    receiver.join();
+}
+
+#[test]
+#[ignore = "run as a child process"]
+fn child_is_told_nothing() {
+    let dir = told("DIR");
+    let mut rx = options(Path::new(&dir)).receiver("x").unwrap();
+    take_the_last(&mut rx);
+    let told = rx.recv_timeout(Duration::from_millis(20)).map(|message| message.len());
+    assert_eq!(told.unwrap_err(), RecvTimeoutError::Timeout);
+}
+
+#[test]
 fn who_only_looks_never_takes_the_news_from_the_peer() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut rx = options(dir.path()).wait(SLEEP).receiver("x").unwrap();

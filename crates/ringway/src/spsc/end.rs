@@ -12,7 +12,12 @@ use ringway_ring::{
     spsc::{Follower, Look, Start},
 };
 use ringway_segment::{ClaimError, Segment};
-use ringway_wait::{Wait, alive::Hold, has_left, primitive::Ordering};
+use ringway_wait::{
+    Wait,
+    alive::{Hold, died},
+    has_left,
+    primitive::Ordering,
+};
 
 use super::Options;
 use crate::{
@@ -97,11 +102,15 @@ impl End {
     /// The wait words, as this end sees them.
     pub(super) fn words(&self) -> ringway_wait::Lent {
         let peer = self.side.other();
-        // In this order: whoever comes in between has another generation. If it cannot be told whether somebody is there,
-        // somebody is.
-        let generation = lend::holder(self.segment(), peer).generation.load(Ordering::Acquire);
-        let is_held = self.segment().is_held(peer.role()).unwrap_or(true);
-        lend::words(self.segment(), self.side, (!is_held).then_some(generation))
+        let holder = lend::holder(self.segment(), peer);
+        // In this order: whoever comes in between has another generation. One that has the role already, and has not said so
+        // yet, is not the one that died; nor is it known by the mark of that one's death. If it cannot be told whether
+        // somebody is there, somebody is.
+        let generation = holder.generation.load(Ordering::Acquire);
+        // Relaxed: a mark of before is seen, or one that comes now and is told by the generation.
+        let had_died = died(holder.alive.load(Ordering::Relaxed));
+        let is_gone = had_died || !self.segment().is_held(peer.role()).unwrap_or(true);
+        lend::words(self.segment(), self.side, is_gone.then_some(generation))
     }
 
     /// What to say of a ring that is not as a correct peer leaves it.
