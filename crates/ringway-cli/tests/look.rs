@@ -335,7 +335,7 @@ fn failures_have_their_codes() {
     fails(place.ringway(&["stat", "a/b"]), 2, "slash");
     fails(place.ringway(&["stat"]), 2, "NAME");
     let nowhere = place.path("nowhere").display().to_string();
-    fails(place.ringway(&["ls", "--dir", &nowhere]), 7, "nowhere");
+    fails(place.ringway(&["ls", "--dir", &nowhere]), 7, "create the directory, or name another one");
     let _tx = options(&place).sender("x").unwrap();
     for command in ["ls", "stat"] {
         let mut command = place.ringway(&[command]);

@@ -134,7 +134,9 @@ fn a_broken_ring_is_exit_code_5() {
 #[test]
 fn a_directory_that_is_not_there_is_exit_code_7() {
     let place = Place::new();
-    fails(place.ringway(&["put", "x", "--dir", "/nonexistent"]), 7, "/nonexistent/ringway.x");
+    let nowhere = ["put", "x", "--dir", "/nonexistent"];
+    fails(place.ringway(&nowhere), 7, "/nonexistent/ringway.x");
+    fails(place.ringway(&nowhere), 7, "create the directory, or name another one");
 }
 
 #[test]

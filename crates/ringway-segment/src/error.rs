@@ -9,6 +9,7 @@ use crate::limits::Shortage;
 use crate::origin::Origin;
 use crate::role::Role;
 use crate::shape::Misfit;
+use crate::size::Size;
 
 /// A segment could not be created.
 #[derive(Debug)]
@@ -255,7 +256,12 @@ impl OsFault {
             Some(libc::EOPNOTSUPP | libc::EISDIR) => {
                 "; this file system cannot hold segments: use a directory on tmpfs, such as /dev/shm"
             }
-            Some(libc::ENOENT) => "; make sure that the directory exists and that /proc is mounted",
+            Some(libc::ENOENT) if self.at.path().is_none() => "; make sure that /proc is mounted",
+            Some(libc::ENOENT) => {
+                "; create the directory, or name another one; if it is there, it cannot hold segments, or /proc is \
+                 not mounted"
+            }
+            Some(libc::ENOTDIR) => "; there is a file in the place of a directory: name another one",
             Some(libc::ENOSPC) => {
                 "; the mount has no room for one more file: remove some, or remount it larger"
             }
@@ -318,7 +324,11 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::InvalidName(name) => name.fmt(f),
             OpenError::NotFound { path } => {
-                write!(f, "{}: no such segment; start the side that creates it first", path.display())
+                write!(
+                    f,
+                    "{}: no such segment; start the side that creates it first, or look in another directory",
+                    path.display()
+                )
             }
             OpenError::NotPermitted { path } => write!(
                 f,
@@ -384,13 +394,17 @@ impl fmt::Display for OpenError {
             }
             OpenError::Truncated { at, expected, found } => write!(
                 f,
-                "{at}: has {found} bytes, but its header says {expected}: somebody truncated it; stop all who use \
-                 the segment and remove it"
+                "{at}: has {}, but its header says {}: somebody truncated it; stop all who use the segment and \
+                 remove it",
+                Size(*found),
+                Size(*expected)
             ),
             OpenError::Oversized { at, expected, found } => write!(
                 f,
-                "{at}: has {found} bytes, but its header says {expected}: somebody appended to it; stop all who use \
-                 the segment and remove it"
+                "{at}: has {}, but its header says {}: somebody appended to it; stop all who use the segment and \
+                 remove it",
+                Size(*found),
+                Size(*expected)
             ),
             OpenError::Kind { at, found, wanted } => write!(
                 f,
@@ -533,7 +547,7 @@ impl HeaderFault {
         HeaderFault::Geometry(Misfit {
             field,
             found,
-            rule: format!("{follows}, which follows from the rest"),
+            rule: format!("{}, which follows from the rest", Size(follows)),
         })
     }
 

@@ -35,6 +35,7 @@ use crate::origin::Origin;
 use crate::primitive;
 use crate::segment::Segment;
 use crate::shape::{Geometry, HEADER_PAGE, Misfit, Shape};
+use crate::size::Size;
 use crate::sys;
 
 /// How long another may take to make a segment. It sets all of the memory to zero meanwhile.
@@ -192,7 +193,10 @@ impl Lent {
             return Err(CreateError::InvalidShape(Misfit {
                 field: "capacity",
                 found: geometry.shape.capacity,
-                rule: format!("such that header, control area and twice the data are the {lent} bytes lent"),
+                rule: format!(
+                    "such that header, control area and twice the data are the {} lent",
+                    Size(lent)
+                ),
             }));
         }
         Ok(())

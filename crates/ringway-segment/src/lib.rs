@@ -78,6 +78,7 @@ mod segment;
 mod shape;
 #[cfg(feature = "shared_memory")]
 mod shm;
+mod size;
 mod sys;
 mod view;
 
@@ -97,4 +98,5 @@ pub use segment::{Backing, Segment};
 pub use shape::{Misfit, Shape};
 #[cfg(feature = "shared_memory")]
 pub use shm::SharedMemory;
+pub use size::Size;
 pub use view::View;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::cgroup;
 use crate::error::{OsFault, Refusal};
 use crate::origin::Origin;
+use crate::size::Size;
 use crate::sys;
 
 /// There is less of something than was asked for.
@@ -93,9 +94,9 @@ impl fmt::Display for Limit {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shortage { at, asked, available, limit } = self;
-        write!(f, "{at}: {asked} bytes asked for, ")?;
+        write!(f, "{at}: {} asked for, ", Size(*asked))?;
         match available {
-            Some(left) => write!(f, "{left} left under {limit}")?,
+            Some(left) => write!(f, "{} left under {limit}", Size(*left))?,
             None => write!(f, "not to be had under {limit}")?,
         }
         write!(f, "; {}", limit.advice())
@@ -297,9 +298,11 @@ mod tests {
 
     #[test]
     fn a_shortage_says_where_how_much_and_what_to_do() {
-        let shortage = short(&Origin::Named("/m/x".into()), 10, Some(3), Limit::Mount("/m".into()));
+        let limit = Limit::Mount("/m".into());
+        let shortage = short(&Origin::Named("/m/x".into()), 64 << 20, Some(300), limit);
         let text = shortage.to_string();
-        for part in ["/m/x", "10 bytes", "3 left", "the mount of /m", "--shm-size"] {
+        let figures = ["67108864 bytes (64 MiB) asked for", "300 bytes left under the mount of /m"];
+        for part in ["/m/x", "--shm-size"].into_iter().chain(figures) {
             assert!(text.contains(part), "{text}");
         }
     }

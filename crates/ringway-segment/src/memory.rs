@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::size::Size;
+
 /// Readable and writable by the owner.
 const MODE: u32 = 0o600;
 /// Of a mode, what lets others than the owner write.
@@ -18,7 +20,7 @@ const OTHERS_WRITE: u32 = 0o022;
 /// # segment.leave(|_| true);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Memory {
     pub(crate) populate: bool,
@@ -83,6 +85,18 @@ impl Memory {
     }
 }
 
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Memory { populate, lock, huge_pages, mode } = self;
+        f.debug_struct("Memory")
+            .field("populate", populate)
+            .field("lock", lock)
+            .field("huge_pages", huge_pages)
+            .field("mode", &format_args!("{mode:#o}"))
+            .finish()
+    }
+}
+
 /// In what pages a segment's data lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,7 +116,7 @@ impl fmt::Display for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Pages::Ordinary => f.write_str("ordinary pages"),
-            Pages::Huge { size } => write!(f, "huge pages of {size} bytes"),
+            Pages::Huge { size } => write!(f, "huge pages of {}", Size(*size)),
             Pages::Instead(why) => write!(f, "ordinary pages instead of huge ones: {why}"),
         }
     }
@@ -149,11 +163,15 @@ impl fmt::Display for NoHugePages {
             NoHugePages::Unknown => f.write_str("this kernel has none"),
             NoHugePages::TooSmall { capacity, page } => write!(
                 f,
-                "{capacity} bytes of data are less than a page of {page}; ask for a larger capacity"
+                "{} of data are less than a page of {}; ask for a larger capacity",
+                Size(*capacity),
+                Size(*page)
             ),
             NoHugePages::Pool { asked, free } => write!(
                 f,
-                "{asked} bytes asked for, {free} left in the pool; make it larger (vm.nr_hugepages)"
+                "{} asked for, {} left in the pool; make it larger (vm.nr_hugepages)",
+                Size(*asked),
+                Size(*free)
             ),
             NoHugePages::Refused { step, errno } => {
                 write!(f, "cannot {step}: {}", std::io::Error::from_raw_os_error(*errno))
@@ -170,9 +188,14 @@ mod tests {
     fn a_fall_back_says_why_and_what_to_do() {
         let why = NoHugePages::Pool { asked: 4 << 20, free: 2 << 20 };
         let text = Pages::Instead(why).to_string();
-        for part in ["ordinary pages instead", "4194304 bytes asked", "2097152 left", "vm.nr_hugepages"] {
+        for part in ["ordinary pages instead", "(4 MiB) asked", "(2 MiB) left", "vm.nr_hugepages"] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn a_mode_is_shown_as_people_write_it() {
+        assert!(format!("{:?}", Memory::new()).ends_with("mode: 0o600 }"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::size::Size;
 use crate::sys;
 
 /// The header's page.
@@ -49,7 +50,7 @@ impl Shape {
 pub struct Misfit {
     /// Which field.
     pub field: &'static str,
-    /// What it is.
+    /// What it is, in bytes.
     pub found: u64,
     /// What it must be.
     pub rule: String,
@@ -57,7 +58,7 @@ pub struct Misfit {
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}, but must be {}", self.field, self.found, self.rule)
+        write!(f, "{} is {}, but must be {}", self.field, Size(self.found), self.rule)
     }
 }
 
@@ -94,11 +95,12 @@ impl Geometry {
         let misfit = |field, found, rule: String| Err(Misfit { field, found, rule });
         let Shape { control_len, capacity, .. } = shape;
         if control_len == 0 || control_len % CONTROL_GRAIN != 0 || control_len > MOST {
-            let rule = format!("a multiple of {CONTROL_GRAIN} from {CONTROL_GRAIN} to {MOST}");
+            let rule = format!("a multiple of {CONTROL_GRAIN}, at least that and at most {}", Size(MOST));
             return misfit("control_len", control_len, rule);
         }
         if !capacity.is_power_of_two() || capacity < page || capacity > MOST {
-            let rule = format!("a power of two from {page} (one page) to {MOST}");
+            let rule =
+                format!("a power of two, at least one page of {page} bytes and at most {}", Size(MOST));
             return misfit("capacity", capacity, rule);
         }
         let data_offset = (HEADER_PAGE + control_len).next_multiple_of(page);
@@ -139,6 +141,16 @@ mod tests {
         }
         assert!(Geometry::with_page(Shape { capacity: 4096, ..SOUND }, 65536).is_err());
         assert!(Geometry::with_page(Shape { capacity: 1 << 40, ..SOUND }, 4096).is_ok());
+    }
+
+    #[test]
+    fn a_capacity_that_cannot_be_is_said_with_what_can() {
+        let misfit = Geometry::with_page(Shape { capacity: 50_000_000, ..SOUND }, 4096).unwrap_err();
+        assert_eq!(
+            misfit.to_string(),
+            "capacity is 50000000 bytes (47.6 MiB), but must be a power of two, at least one page of 4096 bytes and at \
+             most 1099511627776 bytes (1 TiB)"
+        );
     }
 
     #[test]

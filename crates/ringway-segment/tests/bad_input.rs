@@ -175,7 +175,7 @@ fn a_name_without_a_segment_is_not_found() {
     assert!(matches!(nowhere.open("x", None), Err(OpenError::NotFound { .. })));
     let error = nowhere.open_or_create("x", &shape(), |_| {}).unwrap_err();
     assert!(matches!(error, Error::Create(CreateError::Os(_))), "{error}");
-    assert!(error.to_string().contains("make sure that the directory exists"), "{error}");
+    assert!(error.to_string().contains("create the directory, or name another one"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::{error::Error as StdError, fmt, path::PathBuf};
 
+use ringway_segment::Size;
+
 use crate::{ClaimError, Corrupt, CreateError, OpenError, layout, spsc::lossy::Lose};
 
 /// The two sides of a channel.
@@ -175,9 +177,11 @@ impl fmt::Display for AttachError {
             }
             Self::TooSmall { asked, found, path } => write!(
                 f,
-                "{}: has {found} bytes, but {asked} were asked for: whoever starts first makes the ring, so ask for \
-                 the same capacity on both sides, or remove the old ring",
-                ring(path)
+                "{}: has {}, but {} were asked for: whoever starts first makes the ring, so ask for the same \
+                 capacity on both sides, or remove the old ring",
+                ring(path),
+                Size(*found),
+                Size(*asked)
             ),
             Self::Sleepless { path } => write!(
                 f,
@@ -187,10 +191,11 @@ impl fmt::Display for AttachError {
             ),
             Self::ControlArea { found, path } => write!(
                 f,
-                "{}: has a control area of {found} bytes, but a ring's has {}: its header is damaged; stop all who \
-                 use it and remove it",
+                "{}: has a control area of {}, but a ring's has {}: its header is damaged; stop all who use it and \
+                 remove it",
                 ring(path),
-                layout::CONTROL_LEN
+                Size(*found),
+                Size(layout::CONTROL_LEN as u64)
             ),
             Self::Flags { found, known, path } => write!(
                 f,
@@ -214,9 +219,11 @@ impl fmt::Display for AttachError {
             }
             Self::SlotSize { asked, found, path } => write!(
                 f,
-                "{}: has slots for messages of {found} bytes, but this side's have {asked}: use the same type on both \
-                 sides, or another name, or remove the old ring",
-                ring(path)
+                "{}: has slots for messages of {}, but this side's have {}: use the same type on both sides, or \
+                 another name, or remove the old ring",
+                ring(path),
+                Size(*found),
+                Size(*asked)
             ),
             Self::Keeper { source, path } => write!(
                 f,
@@ -276,9 +283,10 @@ impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a message of {} bytes does not fit into this ring, which carries {} at the most: send it in parts, or \
-             make the ring with a larger capacity",
-            self.len, self.max
+            "a message of {} does not fit into this ring, which carries {} at the most: send it in parts, or make \
+             the ring with a larger capacity",
+            Size(self.len as u64),
+            Size(self.max as u64)
         )
     }
 }

@@ -49,16 +49,18 @@ pub(super) fn findings(host: &Host, directory: &Path) -> Vec<Finding> {
 }
 
 fn absent(path: &Path, error: &io::Error) -> Finding {
-    Finding::new(Topic::Names, "directory", format!("{}: {error}", path.display()))
-        .figure("path", path.display().to_string())
+    let shown = path.display();
+    let another = "name another directory with --dir";
+    let mend = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("mkdir -p {shown} && mount -t tmpfs -o mode=1777 tmpfs {shown}, or {another}")
+        }
+        _ => another.into(),
+    };
+    Finding::new(Topic::Names, "directory", format!("{shown}: {error}"))
+        .figure("path", shown.to_string())
         .means("no ring can have a name here; pairs and offers need none")
-        .bad(
-            Verdict::Missing,
-            format!(
-                "mount -t tmpfs -o mode=1777 tmpfs {}, or name another directory with --dir",
-                path.display()
-            ),
-        )
+        .bad(Verdict::Missing, mend)
 }
 
 fn kind(path: &Path, mounted: Option<Mounted>, mount: Mount) -> Finding {
