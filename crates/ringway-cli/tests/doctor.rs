@@ -131,6 +131,18 @@ fn without_a_directory_of_names_something_is_missing_and_all_else_is_still_said(
 }
 
 #[test]
+fn a_directory_that_is_not_there_is_to_be_made_and_a_file_not() {
+    let place = Place::new();
+    let file = place.file("file", b"");
+    for (nowhere, made) in [(place.path("nowhere"), true), (file.join("x"), false)] {
+        let document = document(place.ringway(&["doctor", "--json", "--dir"]).arg(nowhere));
+        let mend = finding(&document, "directory")["mend"].as_str().unwrap();
+        assert_eq!(mend.contains("mkdir -p"), made, "{mend}");
+        assert!(mend.contains("name another directory with --dir"), "{mend}");
+    }
+}
+
+#[test]
 fn a_directory_that_may_not_be_written_is_missing_and_one_that_all_may_write_worse() {
     let place = Place::new();
     fs::set_permissions(place.path(""), Permissions::from_mode(0o777)).unwrap();
