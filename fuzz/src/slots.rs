@@ -169,19 +169,19 @@ impl<T: Value> Ends<'_, T> {
     fn check(&self) {
         if let Some(tx) = &self.tx {
             assert_eq!(tx.capacity(), Self::SLOTS);
-            assert!(tx.pending() <= Self::SLOTS);
+            assert!(tx.len() <= Self::SLOTS);
         }
         if let Some(rx) = &self.rx {
             assert_eq!(rx.capacity(), Self::SLOTS);
-            assert!(rx.pending() <= Self::SLOTS);
+            assert!(rx.len() <= Self::SLOTS);
             let _ = rx.is_empty();
         }
         let Some(queue) = &self.oracle else { return };
         if let Some(tx) = &self.tx {
-            assert_eq!(tx.pending(), queue.messages.len());
+            assert_eq!(tx.len(), queue.messages.len());
         }
         if let Some(rx) = &self.rx {
-            assert_eq!((rx.pending(), rx.is_empty()), (queue.waiting(), queue.waiting() == 0));
+            assert_eq!((rx.len(), rx.is_empty()), (queue.waiting(), queue.waiting() == 0));
         }
     }
 

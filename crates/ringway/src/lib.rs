@@ -37,6 +37,9 @@ pub use ringway_segment::{
 pub use ringway_wait::Wait;
 #[cfg(not(ringway_loom))]
 pub use stats::Stats;
+/// The crate `zerocopy`, of the version whose traits messages of [`spsc::slots`] have; with the feature `derive`, its derives.
+#[doc(no_inline)]
+pub use zerocopy;
 
 /// The programs in the documentation compile.
 #[cfg(doctest)]

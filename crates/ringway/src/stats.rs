@@ -20,7 +20,8 @@ use ringway_wait::{Bell, Lent};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages sent, or received; those that were put back are not among them.
+    /// Messages sent, or received; those that were put back are not among them. A batch that was received from a ring of bytes and
+    /// forgotten (`mem::forget`) counts as one, whatever was in it.
     pub messages: u64,
     /// Bytes that those messages took of the ring: of each the payload, rounded up to a multiple of 8; in rings without slots 8
     /// more for its header; in lossy rings 8 more, before rounding, for its number.

@@ -46,7 +46,7 @@ fn a_ring_holds_what_was_asked_for_or_more_and_then_is_full() {
         assert_eq!(tx.capacity(), 4096 / 56);
         assert_eq!(rx.capacity(), tx.capacity());
         assert_eq!(fill(&mut tx), tx.capacity());
-        assert_eq!((tx.pending(), rx.pending()), (tx.capacity(), tx.capacity()));
+        assert_eq!((tx.len(), rx.len()), (tx.capacity(), tx.capacity()));
         assert_eq!(tx.send_timeout(&message(0, 0), Duration::from_millis(1)), Err(SendTimeoutError::Timeout));
         assert_eq!(tx.try_loan().unwrap_err(), TrySendError::Full);
         assert_eq!(tx.batch().push(&message(0, 0)), Err(TrySendError::Full));
@@ -387,7 +387,7 @@ fn a_killed_receiver_is_succeeded_by_the_next() {
             number += 1;
         }
         heir.kill();
-        let (pending, sent) = (tx.pending() as u64, number);
+        let (pending, sent) = (tx.len() as u64, number);
         let mut rx = options(path, "default", "500").receiver::<Message>("heirs").unwrap();
         for expected in sent - pending..sent {
             assert_eq!(read(&rx.try_recv().unwrap()), (0, expected));

@@ -102,9 +102,19 @@ impl<M: Mem> Follower<M> {
     /// Whether nothing is due, and nothing was missed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        self.finds(Header::EMPTY)
+    }
+
+    /// Whether the next thing is the producer's *closed*, and nothing was missed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.finds(Header::CLOSED)
+    }
+
+    fn finds(&self, header: u64) -> bool {
         // Relaxed: only an answer; `look` takes the edge.
         let word = self.mem.data(self.next / GRANULE).load(Ordering::Relaxed);
-        word == Header::EMPTY && !self.is_behind()
+        word == header && !self.is_behind()
     }
 
     /// Ends the reading of a record: `true` if it was still whole, which the copy is then, too; the next one is due.

@@ -1,6 +1,7 @@
 //! What both ends have in common: the segment, the role, the life, the leaving.
 
 use std::{
+    fmt,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -30,7 +31,6 @@ use crate::{
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// An end's hold on its ring: the role's lock, the words that say who holds it, the mapping.
-#[derive(Debug)]
 pub(super) struct End {
     /// By which this process's death is told. Dropped before the segment: then nobody is there.
     life: Option<Hold>,
@@ -160,6 +160,16 @@ impl End {
     /// Lets the name go with the last to leave, whatever is pending.
     pub(super) fn abandon(&mut self) {
         self.abandons = true;
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("End")
+            .field("segment", &self.segment)
+            .field("wait", &self.wait)
+            .field("keeper", &self.life.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,13 @@
 //!
 //! Where all messages have one size, [`slots`] does without their headers, and gives them a type.
 //!
+//! # In a loop
+//!
+//! A message that is read in place borrows its receiver, so there is no iterator over them: `while let Ok(message) = rx.recv()` is
+//! as short. It ends for whatever reason; who has to know it writes `loop` and `match`, as in the example [below](#dying). A batch
+//! is iterated over, [`ReceivedBatch::iter`], and so are receivers of [`slots`], whose messages are values:
+//! [`slots::Receiver::iter`].
+//!
 //! # Leaving
 //!
 //! Dropping an end, or [`Sender::close`], closes it: the receiver gets `Closed` after the last message, the

@@ -233,6 +233,7 @@ impl Receiver {
 
     /// Bytes, 8 a record included, that were sent and not received yet; a hint, it may be more by now.
     #[must_use]
+    #[doc(alias = "len")]
     pub fn pending(&self) -> usize {
         self.inlet.ring().pending() as usize
     }
@@ -285,7 +286,10 @@ impl Drop for Receiver {
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Receiver")
+            .field("pending", &self.pending())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

@@ -291,9 +291,28 @@ impl Sender {
     }
 
     /// Bytes, 8 a record included, that were sent and not released by the receiver; a hint, it may be less by now.
+    ///
+    /// Whether a ring of bytes is full depends on how long a message is: [`try_loan`](Self::try_loan) says whether it fits.
     #[must_use]
+    #[doc(alias = "len")]
+    #[doc(alias = "is_full")]
     pub fn pending(&self) -> usize {
         self.outlet.ring().pending() as usize
+    }
+
+    /// Whether the receiver has given back all that was sent; a hint, that may be so by now.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// tx.send(b"hello")?;
+    /// assert!(!tx.is_empty());
+    /// rx.recv()?;
+    /// assert!(tx.is_empty());
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending() == 0
     }
 
     /// What this end has done since it was taken.
@@ -354,7 +373,10 @@ impl Drop for Sender {
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("pending", &self.pending())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

@@ -119,6 +119,14 @@ impl Reader {
         }
     }
 
+    /// Whether there is nothing to take, closed or not; an answer, no more.
+    pub(super) fn has_nothing(&self) -> bool {
+        match &self.way {
+            Way::InPlace(consumer) => consumer.is_empty() || consumer.is_closed(),
+            Way::Copies { follower, .. } => follower.is_empty() || follower.is_closed(),
+        }
+    }
+
     /// Counts what was lost behind the last message, of which the sender has said how many numbers it has given.
     pub(super) fn lost_at_the_end(&mut self, given: u64) -> u64 {
         let lost = given.wrapping_sub(self.expected);

@@ -12,7 +12,7 @@ use ringway_ring::primitive::Ordering;
 
 use super::reader::{Reader, Taken};
 use crate::{
-    AttachError, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End},
 };
@@ -168,10 +168,35 @@ impl Receiver {
         Stats { lost: self.lost, ..Stats::new(messages, self.bytes, waits, bell) }
     }
 
+    /// Whether there is nothing to receive now, closed or not.
+    ///
+    /// ```
+    /// # use ringway::spsc::{self, lossy::{Lose, Options}};
+    /// # let ring = spsc::Options::new().capacity(4096);
+    /// # let (mut tx, mut rx) = Options::new(ring, Lose::Oldest).pair()?;
+    /// assert!(rx.is_empty());
+    /// tx.send(b"hello")?;
+    /// tx.close()?;
+    /// assert!(!rx.is_empty());
+    /// rx.recv()?;
+    /// assert!(rx.is_empty());
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inlet.ring().has_nothing()
+    }
+
     /// Bytes of data the ring has.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.end.segment().shape().capacity as usize
+    }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
     }
 
     /// The file that is the ring's name, if it has one.

@@ -11,7 +11,7 @@ use ringway_ring::{
 
 use super::{Lose, NUMBER};
 use crate::{
-    AttachError, Corrupt, Error, SendError, Side, Stats, TooLong, lend,
+    AttachError, Corrupt, Error, Pages, SendError, Side, Stats, TooLong, lend,
     protocol::{NoLoan, Outlet},
     spsc::end::End,
 };
@@ -159,6 +159,24 @@ impl Sender {
         self.outlet.close().map_err(Error::Corrupt)
     }
 
+    /// Leaves as [`close`](Self::close) does, and takes the ring's name with it, whatever is still in the ring, if nobody else is
+    /// attached; as [`spsc::Sender::abandon`](crate::spsc::Sender::abandon).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let names = ringway::Names::in_dir(dir.path());
+    /// # use ringway::spsc::{self, lossy::{Lose, Options}};
+    /// # let ring = spsc::Options::new().names(names.clone());
+    /// let mut tx = Options::new(ring, Lose::Oldest).sender("prices")?;
+    /// tx.send(b"stale")?;
+    /// tx.abandon();
+    /// # assert!(ringway::inspect::list(&names)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abandon(mut self) {
+        self.end.abandon();
+    }
+
     /// Bytes of data the ring has.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -169,6 +187,12 @@ impl Sender {
     #[must_use]
     pub fn max_message(&self) -> usize {
         max_payload(self.outlet.ring().mem().capacity()) as usize - NUMBER
+    }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
     }
 
     /// The file that is the ring's name, if it has one.

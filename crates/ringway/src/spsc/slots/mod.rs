@@ -5,6 +5,10 @@
 //! written and read in place, as a `T`; nothing is encoded. That both sides mean the same type is theirs to see to; that its
 //! size is the same is checked when an end is taken.
 //!
+//! The traits are here as [`ringway::zerocopy`](crate::zerocopy), their derives too with the feature `derive` of this crate:
+//! then `zerocopy` need not be a dependency of yours, and is of the right version. The derives have to be told, as in the
+//! example; with a dependency of yours on `zerocopy` 0.8 they need not.
+//!
 //! All else is as with records of any length: ends, roles, forms of each call, leaving, forks, trust; see the
 //! [module above](super). When to choose which: records carry what differs in length, a few bytes more each, and hand over a
 //! single message sooner (its header says that it is there, on the line that it lies on); slots carry more small messages a
@@ -14,9 +18,10 @@
 //!
 //! ```
 //! use ringway::spsc::slots;
-//! use zerocopy::{FromBytes, Immutable, IntoBytes};
+//! use ringway::zerocopy::{FromBytes, Immutable, IntoBytes};
 //!
 //! #[derive(FromBytes, IntoBytes, Immutable)]
+//! #[zerocopy(crate = "ringway::zerocopy")]
 //! #[repr(C)]
 //! struct Quote {
 //!     price: u64,
@@ -38,14 +43,27 @@
 //! # Ok::<(), ringway::Error>(())
 //! ```
 
+use std::{any, fmt, marker::PhantomData};
+
+mod iter;
 mod options;
 mod receiver;
 mod sender;
 
+pub use iter::{IntoIter, Iter, TryIter};
 pub use options::Options;
 pub use receiver::{Received, ReceivedBatch, Receiver};
 pub use ringway_ring::Value;
 pub use sender::{Loan, SendBatch, Sender};
+
+/// The type of a ring's messages, as `Debug` says it.
+struct TypeOf<T>(PhantomData<T>);
+
+impl<T> fmt::Debug for TypeOf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(any::type_name::<T>())
+    }
+}
 
 /// How many slots lie in so many bytes of a ring of `T`s.
 fn slots_in<T>(bytes: u64) -> u64 {

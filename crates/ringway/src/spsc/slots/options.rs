@@ -53,6 +53,12 @@ impl Options {
         self
     }
 
+    /// As [`spsc::Options::keeper`].
+    pub fn keeper(mut self, keeper: bool) -> Self {
+        self.ring = self.ring.keeper(keeper);
+        self
+    }
+
     /// As [`spsc::Options::wait`].
     pub fn wait(mut self, wait: Wait) -> Self {
         self.ring = self.ring.wait(wait);

@@ -13,9 +13,9 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::slots::{Consumer, Next, Slot};
 use ringway_segment::Offer;
 
-use super::{Options, Value, slots_in};
+use super::{Options, TypeOf, Value, slots_in};
 use crate::{
-    AttachError, RecvError, RecvTimeoutError, Stats, TryRecvError, lend,
+    AttachError, Pages, RecvError, RecvTimeoutError, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
     spsc::{after, end::End, receiver::error},
 };
@@ -236,7 +236,8 @@ impl<T: Value> Receiver<T> {
 
     /// Messages that were sent and not received yet; a hint, it may be more by now.
     #[must_use]
-    pub fn pending(&self) -> usize {
+    #[doc(alias = "pending")]
+    pub fn len(&self) -> usize {
         self.inlet.ring().pending() as usize
     }
 
@@ -244,6 +245,12 @@ impl<T: Value> Receiver<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inlet.ring().is_empty() || self.inlet.ring().is_closed()
+    }
+
+    /// Whether as many messages as the ring has room for were sent and not received yet; a hint.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
     }
 
     /// What this end has done since it was taken.
@@ -267,6 +274,12 @@ impl<T: Value> Receiver<T> {
     pub fn path(&self) -> Option<&Path> {
         self.end.segment().path()
     }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
+    }
 }
 
 impl<T> Drop for Receiver<T> {
@@ -280,7 +293,11 @@ impl<T> Drop for Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Receiver")
+            .field("type", &TypeOf::<T>(PhantomData))
+            .field("len", &self.inlet.ring().pending())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 
@@ -311,6 +328,21 @@ impl<'a, T: Value> Received<'a, T> {
     pub fn put_back(self) {
         self.inlet.ring().put_back(self.slot);
     }
+
+    /// Takes the message out: a copy of it, and its slot goes back to the sender.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// # tx.send(&7)?;
+    /// let message: u64 = rx.recv()?.into_inner();
+    /// assert_eq!(message, 7);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    #[must_use = "a message that is dropped is gone"]
+    pub fn into_inner(self) -> T {
+        T::read_from_bytes(self.as_bytes()).expect("a value has as many bytes as its type")
+    }
 }
 
 impl<T: Value> Deref for Received<'_, T> {
@@ -331,7 +363,7 @@ impl<T> Drop for Received<'_, T> {
 
 impl<T> fmt::Debug for Received<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received").finish_non_exhaustive()
+        f.debug_struct("Received").field("type", &TypeOf::<T>(PhantomData)).finish_non_exhaustive()
     }
 }
 

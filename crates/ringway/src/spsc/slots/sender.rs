@@ -12,9 +12,9 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::slots::Producer;
 use ringway_segment::Offer;
 
-use super::{Options, Value, slots_in};
+use super::{Options, TypeOf, Value, slots_in};
 use crate::{
-    AttachError, Error, Peer, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
+    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
     protocol::{NoLoan, Outlet},
     spsc::{after, end::End},
 };
@@ -260,6 +260,24 @@ impl<T: Value> Sender<T> {
         self.outlet.close().map_err(Error::Corrupt)
     }
 
+    /// Leaves as [`close`](Self::close) does, and takes the ring's name with it, whatever is still in the ring, if nobody else is
+    /// attached; as [`spsc::Sender::abandon`](crate::spsc::Sender::abandon).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let names = ringway::Names::in_dir(dir.path());
+    /// let mut tx = ringway::spsc::slots::Options::new()
+    /// #   .names(names.clone())
+    ///     .sender::<u64>("prices")?;
+    /// tx.send(&7)?;
+    /// tx.abandon();
+    /// # assert!(ringway::inspect::list(&names)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abandon(mut self) {
+        self.end.abandon();
+    }
+
     /// How many messages the ring has room for: as many as were asked for when it was made, or more.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -268,8 +286,34 @@ impl<T: Value> Sender<T> {
 
     /// Messages that were sent and not released by the receiver; a hint, it may be less by now.
     #[must_use]
-    pub fn pending(&self) -> usize {
+    #[doc(alias = "pending")]
+    pub fn len(&self) -> usize {
         self.outlet.ring().pending() as usize
+    }
+
+    /// Whether the receiver has given back all that was sent; a hint, that may be so by now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no slot now; a hint, there may be one by now.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().capacity(1).pair::<u64>()?;
+    /// while !tx.is_full() {
+    ///     tx.send(&7)?;
+    /// }
+    /// assert_eq!((tx.len(), rx.is_full()), (tx.capacity(), true));
+    /// while !rx.is_empty() {
+    ///     rx.recv()?;
+    /// }
+    /// assert!(tx.is_empty());
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
     }
 
     /// What this end has done since it was taken.
@@ -286,6 +330,12 @@ impl<T: Value> Sender<T> {
         let bytes = self.outlet.ring().position().wrapping_sub(self.since);
         let (waits, bell) = self.outlet.counts();
         Stats::new(slots_in::<T>(bytes), bytes, waits, bell)
+    }
+
+    /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
+    #[must_use]
+    pub fn pages(&self) -> &Pages {
+        self.end.segment().pages()
     }
 
     /// The file that is the ring's name, if it has one.
@@ -315,7 +365,11 @@ impl<T> Drop for Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("type", &TypeOf::<T>(PhantomData))
+            .field("len", &self.outlet.ring().pending())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 
@@ -376,7 +430,7 @@ impl<T: Value> DerefMut for Loan<'_, T> {
 
 impl<T> fmt::Debug for Loan<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loan").finish_non_exhaustive()
+        f.debug_struct("Loan").field("type", &TypeOf::<T>(PhantomData)).finish_non_exhaustive()
     }
 }
 
