@@ -1,6 +1,6 @@
 //! Memory of the models.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use loom::cell::UnsafeCell;
 use ringway_ring::{Mem, Progress, Side, primitive::Word, spsc::Record};
@@ -62,6 +62,8 @@ impl Table {
 impl Mem for Table {
     /// So that records of one granule share a line and larger ones do not.
     const LINE: u64 = 32;
+    /// Payloads of more than one granule.
+    const TAKEN_OVER: Range<u64> = 9..u64::MAX;
 
     fn capacity(&self) -> u64 {
         self.0.words.len() as u64 * 8

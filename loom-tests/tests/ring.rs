@@ -585,6 +585,38 @@ fn what_a_follower_accepts_is_whole_though_nobody_waits_for_it() {
 }
 
 #[test]
+fn what_a_consumer_has_taken_over_a_follower_does_not_accept_as_what_was_there_before() {
+    model("taken over", || {
+        let table = Table::new(THREE);
+        let mut tx = producer(&table);
+        let mut rx = consumer(&table);
+        // The first record's last granule, which the last record's lies over, is one that is taken over.
+        let send = |tx: &mut Producer<Table>, len, last, value: u16| {
+            tx.loan(len).unwrap();
+            tx.mem().fill(last, value.into());
+            tx.send(value);
+        };
+        send(&mut tx, 32, 4, 1);
+        let mut follower = Follower::new(table.clone(), Start::Unread).unwrap();
+        assert!(matches!(rx.advance(), Next::Record(_)));
+        send(&mut tx, 8, 6, 2);
+        rx.release();
+        assert_eq!(receive(&mut rx), 2);
+
+        let sender = thread::spawn(move || send(&mut tx, 40, 12, 3));
+        let receiver = thread::spawn(move || drop(rx.advance()));
+        if let Look::Record(record) = follower.look() {
+            let value = table.data(4).load(Ordering::Relaxed);
+            if follower.accept(record) {
+                assert_eq!((value, record.kind()), (1, 1), "torn");
+            }
+        }
+        sender.join().unwrap();
+        receiver.join().unwrap();
+    });
+}
+
+#[test]
 fn a_follower_of_a_producer_that_never_waits_gets_whole_records_in_order_and_the_last_one() {
     model("overwriting", || {
         let table = Table::new(THREE);

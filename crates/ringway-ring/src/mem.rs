@@ -1,6 +1,8 @@
 //! What the algorithms ask of memory.
 
-use crate::primitive::{Ordering, Word};
+use core::ops::Range;
+
+use crate::primitive::{Ordering, Word, fence};
 
 /// The two ends of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,13 @@ pub trait Mem {
     /// Bytes of a cache line, a power of two ≥ 8; data begins at one. Only speed depends on it.
     const LINE: u64 = 64;
 
+    /// Bytes of the payloads whose lines their consumer takes over, see [`take_over`](Self::take_over). Only speed depends on
+    /// it.
+    ///
+    /// Less, and the lines' next writer has them back before it needs them; more, and they do not stay in the consumer's cache
+    /// until they are read.
+    const TAKEN_OVER: Range<u64> = 192..(128 << 10) + 1;
+
     /// Bytes of data.
     fn capacity(&self) -> u64;
 
@@ -76,5 +85,24 @@ pub trait Mem {
     #[inline(always)]
     fn reading(&self, granule: u64, count: u64) {
         let _ = (granule, count);
+    }
+
+    /// Takes the lines of `count` granules from `granule` on away from the core that wrote them, by storing what is there. The
+    /// caller alone uses them, but for followers.
+    ///
+    /// A line that is only read stays with its writer, as a copy that is shared; before it writes there again, a lap later, it
+    /// must have that copy taken back, line by line. One that the reader has stored to is fetched by its next writer like any
+    /// other, and many at a time.
+    #[inline(never)]
+    fn take_over(&self, granule: u64, count: u64) {
+        self.writing(granule, count);
+        // Release: pairs with the Acquire fence in `Follower::accept`: who reads what is stored here sees the claim that the
+        // producer made before it.
+        fence(Ordering::Release);
+        for granule in (granule..granule + count).step_by(Self::LINE as usize / 8) {
+            let word = self.data(granule);
+            // Relaxed, both: nobody else stores here, and to the producer they are ordered by the Release of the position.
+            word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 }

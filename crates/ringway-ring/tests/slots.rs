@@ -276,7 +276,7 @@ fn a_consumer_that_met_an_impossible_position_stays_poisoned() {
 #[test]
 fn what_was_put_back_does_not_come_again_from_a_poisoned_end() {
     let table = Table::new(CAPACITY);
-    let consumer = Consumer::resume(table.clone(), 24).unwrap();
+    let mut consumer = Consumer::resume(table.clone(), 24).unwrap();
     table.position(Side::Producer).store(24, Ordering::Relaxed);
     let Next::Slot(slot) = consumer.advance() else { panic!() };
     table.position(Side::Producer).store(0, Ordering::Relaxed);

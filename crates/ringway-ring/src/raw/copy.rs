@@ -2,11 +2,11 @@
 //!
 //! The lines that a payload goes to are still in the other core's cache, from a lap ago. Three ways, by size:
 //!
-//! - *Short*: copied. Its few lines were touched or cleared ahead (see `Producer`).
-//! - [`LONG`]: all its lines are asked for in one burst, then copied to. Their transfers overlap.
+//! - [`Stores::Plain`]: copied. Its lines were touched or cleared ahead, or the consumer has taken them over and is done with
+//!   them (see `Producer`).
+//! - [`Stores::Touching`]: its lines are asked for in one burst, then copied to.
 //! - [`Stores::Streaming`]: written past the caches, with non-temporal stores, which need no line from anybody; the consumer
-//!   fetches them from memory. For large payloads that is several times as fast if the cores are far from each other, and
-//!   the consumer finds the first lines later if it is waiting for them: so the producer says when.
+//!   fetches them from memory. For payloads that no cache holds until they are read.
 
 use core::ptr::NonNull;
 
@@ -17,11 +17,6 @@ use crate::{
     spsc::Stores,
 };
 
-/// A payload of so many bytes has its lines touched before it is copied, in parts of [`PART`] bytes.
-const LONG: usize = 512;
-/// See [`LONG`].
-const PART: usize = 4096;
-
 /// Copies a payload to its place.
 ///
 /// # Safety
@@ -31,39 +26,32 @@ const PART: usize = 4096;
 /// - it does not overlap `payload`.
 #[inline(always)]
 pub(super) unsafe fn into(place: NonNull<u8>, payload: &[u8], stores: Stores) {
-    if stores == Stores::Streaming {
-        // SAFETY: the same contract.
-        return unsafe { stream(place, payload) };
-    }
-    if payload.len() < LONG {
+    match stores {
         // SAFETY: valid and not overlapping (contract).
-        return unsafe { place.as_ptr().copy_from_nonoverlapping(payload.as_ptr(), payload.len()) };
-    }
-    for (n, part) in payload.chunks(PART).enumerate() {
-        // SAFETY: this part of the payload lies as far from the beginning of the place as from its own, so the same holds for it;
-        // parts are multiples of 8 bytes, but for the last.
-        unsafe {
-            let place = place.add(n * PART);
-            touch(place, part.len());
-            place.as_ptr().copy_from_nonoverlapping(part.as_ptr(), part.len());
-        }
+        Stores::Plain => unsafe { place.as_ptr().copy_from_nonoverlapping(payload.as_ptr(), payload.len()) },
+        // SAFETY: the same contract.
+        Stores::Touching => unsafe { touch(place, payload) },
+        // SAFETY: the same contract.
+        Stores::Streaming => unsafe { stream(place, payload) },
     }
 }
 
-/// Asks for the lines of a place that is written over at once.
+/// Asks for all lines of the place, and copies.
 ///
 /// # Safety
 ///
-/// As for [`into`], with `len` bytes.
-#[inline(always)]
-unsafe fn touch(place: NonNull<u8>, len: usize) {
-    for line in (0..len).step_by(Lent::LINE as usize) {
+/// As for [`into`].
+#[inline(never)]
+unsafe fn touch(place: NonNull<u8>, payload: &[u8]) {
+    for line in (0..payload.len()).step_by(Lent::LINE as usize) {
         // SAFETY: inside the place, which is valid for writes and initialised, and aligned, as lines are multiples of 8
         // (contract). Relaxed: it is written over at once.
         unsafe { place.add(line).cast::<Word>().as_ref().store(0, Ordering::Relaxed) };
     }
     // The copy may go over these stores through another image, where the compiler does not see that it does.
     compiler_fence();
+    // SAFETY: valid and not overlapping (contract).
+    unsafe { place.as_ptr().copy_from_nonoverlapping(payload.as_ptr(), payload.len()) };
 }
 
 /// Writes past the caches.
@@ -116,5 +104,5 @@ unsafe fn stream(place: NonNull<u8>, payload: &[u8]) {
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn stream(place: NonNull<u8>, payload: &[u8]) {
     // SAFETY: the same contract.
-    unsafe { into(place, payload, Stores::Cached) }
+    unsafe { into(place, payload, Stores::Plain) }
 }

@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::{Lent, copy};
 use crate::{
     slots::{self, Slot},
-    spsc::{BULK, Stores},
+    spsc::Stores,
 };
 
 /// What can be a message of a ring of [`slots`]: a value whose every bit pattern is valid, that leaks no padding, and that
@@ -61,7 +61,7 @@ impl slots::Producer<Lent> {
 
     #[inline(always)]
     fn copy_in<T: Value>(&mut self, value: &T) {
-        let stores = if size_of::<T>() as u64 >= BULK { Stores::Streaming } else { Stores::Cached };
+        let stores = Stores::of::<Lent>(size_of::<T>() as u64);
         // SAFETY:
         // - `place` is valid for writes of a `T`, aligned to 8 as slots are, and nobody else uses it.
         // - It does not overlap `value`: nobody has a reference into a slot that is free.

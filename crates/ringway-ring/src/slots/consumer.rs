@@ -80,6 +80,9 @@ impl<M: Mem> Consumer<M> {
         self.next.set(position.wrapping_add(slot.stride));
         let (granule, count) = slot.granules();
         self.mem.reading(granule, count);
+        if M::TAKEN_OVER.contains(&slot.stride) {
+            self.mem.take_over(granule, count);
+        }
         Next::Slot(slot)
     }
 
@@ -128,7 +131,7 @@ impl<M: Mem> Consumer<M> {
 
     /// Un-takes a message that was not released, and all taken after it: they come again.
     #[inline(always)]
-    pub fn put_back(&self, slot: Slot) {
+    pub fn put_back(&mut self, slot: Slot) {
         if self.holds(&slot) {
             self.next.set(slot.position);
             if self.poison.get().is_some() {

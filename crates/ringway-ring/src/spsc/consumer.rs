@@ -68,6 +68,9 @@ impl<M: Mem> Consumer<M> {
                 let record = Record { position, len, kind };
                 let (granule, count) = record.granules();
                 self.mem.reading(granule, count);
+                if M::TAKEN_OVER.contains(&len.into()) {
+                    self.mem.take_over(granule, count);
+                }
                 return Next::Record(record);
             }
         }
@@ -96,7 +99,7 @@ impl<M: Mem> Consumer<M> {
 
     /// Un-takes a record that was not released, and all taken after it: they come again.
     #[inline(always)]
-    pub fn put_back(&self, record: Record) {
+    pub fn put_back(&mut self, record: Record) {
         if self.holds(&record) {
             self.next.set(record.position);
         }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! **One writer per word.** The producer alone writes the data and its position; the consumer alone writes its
-//! own position. There is no read-modify-write on any shared word. Each side keeps, privately, how far it is
+//! own position (and stores, in long messages that it holds, what is there already: *taking over*, below). There is no read-modify-write on any shared word. Each side keeps, privately, how far it is
 //! itself and what it last saw of the other.
 //!
 //! *The invariant*: from the consumer's position on there is a chain of committed records, and at its end a
@@ -41,14 +41,21 @@
 //! *Batch*: stage record after record, header and all, but hold back the header of the first; to publish, store 0 behind the
 //! last and then that one, Release. The consumer sees none or all.
 //!
-//! *Long records* are not reached ahead for but written past the caches, if the consumer is behind anyway or they are very long:
-//! then the consumer fetches them from memory, which costs it less than the sender saves ([`Stores`]).
+//! *Long records* are not reached ahead for: the consumer has taken their lines over (below), so that they come quickly and many
+//! at a time. The longest, which it does not take over, are written past the caches, and the consumer fetches them from memory
+//! ([`Stores`]).
 //!
 //! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
 //!
 //! **Consumer**, at position `c`: load the header at `c` (Acquire). 0: empty. Closed: closed. A record: check
 //! it, read the payload in place, go on to `c + size`. *Release*: store the own position (Release) when nothing
 //! before it is being read any more.
+//!
+//! *Taking over*: before it gives out a long record, it stores one word in each of its lines, with the value that is there
+//! ([`Mem::take_over`](crate::Mem::take_over)). The lines are then its core's alone. A line that was only read stays the
+//! producer's, shared with the reader, and the machine takes as long to end that as to move several lines that nobody
+//! shares; so the producer would wait for each of them a lap later. A follower may read a word that the consumer has stored: the
+//! consumer passes a Release fence before it stores, so such a follower sees the producer's claim as well.
 //!
 //! # Followers
 //!
@@ -125,7 +132,6 @@ mod record;
 
 pub use consumer::{Consumer, Next};
 pub use follower::{Follower, Look, Start};
-pub(crate) use producer::BULK;
 pub use producer::{LoanError, Producer, Stores};
 pub use record::Record;
 

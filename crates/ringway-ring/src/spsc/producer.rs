@@ -38,25 +38,41 @@ const SHORT: u64 = 2;
 const CLEARED: u64 = 4;
 /// Lines that are touched at once beyond the next long record.
 const TOUCHED: u64 = 16;
-/// Lines that are touched of records that are longer than that.
-const HUGE: u64 = 64;
 /// Parts of the ring; so much is claimed at once.
 const PARTS: u64 = 16;
 
-/// Records of so many bytes are written past the caches if the consumer is behind anyway,
-const LARGE: u64 = 4 << 10;
-/// and of so many in any case.
-pub(crate) const BULK: u64 = 16 << 10;
+/// Records of so many lines have theirs touched once more, in one burst,
+const LONG: u64 = 8;
+/// and of so many not at all, nor what comes after them.
+const HUGE: u64 = 64;
 
 /// How a payload is best stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stores {
     /// As always.
-    Cached,
-    /// Past the caches, with streaming ("non-temporal") stores: for what is so large that taking its lines from the consumer's
-    /// core, one after the other, is dearer than having the consumer fetch them from memory. No order holds for such stores
-    /// but that which their writer makes.
+    Plain,
+    /// As always, once something was stored to each of its lines, so that their transfers overlap.
+    Touching,
+    /// Past the caches, with streaming ("non-temporal") stores: for what is so large that the consumer does not
+    /// [take its lines over](Mem::take_over), and taking them back from its core, one after the other, is dearer than having it
+    /// fetch them from memory. No order holds for such stores but that which their writer makes.
     Streaming,
+}
+
+impl Stores {
+    /// The best for a payload that takes `size` bytes of the ring.
+    #[inline(always)]
+    pub(crate) fn of<M: Mem>(size: u64) -> Self {
+        if size < LONG * M::LINE {
+            Self::Plain
+        } else if size < HUGE * M::LINE {
+            Self::Touching
+        } else if size < M::TAKEN_OVER.end {
+            Self::Plain
+        } else {
+            Self::Streaming
+        }
+    }
 }
 
 /// The producer of a ring: see the [module](super) for the protocol.
@@ -298,7 +314,7 @@ impl<M: Mem> Producer<M> {
     /// lines at once, the transfers overlap.
     ///
     /// What is written is 0. After short records whole lines are cleared, so that the records to come find the 0 behind
-    /// them there, and need no store for it; after long ones a word a line is.
+    /// them there, and need no store for it; after long ones a word a line is; after very long ones nothing is, as copying them would take longer than that saves.
     #[inline(always)]
     fn reach_ahead(&mut self, last: u64) {
         if self.cleared.wrapping_sub(self.next) < last + GRANULE {
@@ -318,12 +334,12 @@ impl<M: Mem> Producer<M> {
                 self.mem.clear(self.cleared / GRANULE, (end - done) / GRANULE);
                 self.cleared = self.next.wrapping_add(end);
             }
-        } else {
+        } else if last < HUGE * M::LINE {
             let touched = self.touched.wrapping_sub(self.next);
             let mut at = line(if touched <= free { touched } else { 0 } + M::LINE);
-            if at < last.min(HUGE * M::LINE) {
-                let end = if last < HUGE * M::LINE { last + TOUCHED * M::LINE } else { HUGE * M::LINE };
-                while at < end.min(free) {
+            if at < last {
+                let end = (last + TOUCHED * M::LINE).min(free);
+                while at < end {
                     self.clear(self.next.wrapping_add(at));
                     at += M::LINE;
                 }
@@ -393,32 +409,19 @@ impl<M: Mem> Producer<M> {
         }
         let size = record::size(len as u32);
         self.clear_end(size);
-        let stores = self.stores(size);
         self.mem.writing(self.next / GRANULE, size / GRANULE);
         let half_written = HalfWritten(self);
         let Self { mem, next, .. } = &*half_written.0;
         let header = mem.data(next / GRANULE);
-        write(mem, next / GRANULE + 1, stores);
+        write(mem, next / GRANULE + 1, Stores::of::<M>(size));
         // Release: pairs with the Acquire in `Consumer::advance` and with the fence in `Follower::look`: payload and the 0
         // after it. This is the commit.
         header.store(Header::record(len as u32, kind), Ordering::Release);
         mem::forget(half_written);
         self.next = self.next.wrapping_add(size);
         self.sent = self.sent.wrapping_add(1);
-        // Who writes past the caches has no use for lines.
-        if stores == Stores::Cached {
-            self.reach_ahead(size);
-        }
+        self.reach_ahead(size);
         Ok(())
-    }
-
-    /// How the payload of a record of `size` bytes is best stored.
-    ///
-    /// A consumer that waits for it has it sooner from the cache, unless it is [`BULK`]; one that is behind finds it in memory by
-    /// the time it gets there.
-    #[inline(always)]
-    fn stores(&self, size: u64) -> Stores {
-        if size >= BULK || size >= LARGE && self.pending() > 0 { Stores::Streaming } else { Stores::Cached }
     }
 
     /// Stages one more record, whose payload `write` writes as in [`put`](Self::put), if some are staged and there is no loan
@@ -430,12 +433,11 @@ impl<M: Mem> Producer<M> {
             return false;
         }
         let size = record::size(len as u32);
-        let stores = self.stores(size);
         self.mem.writing(self.next / GRANULE, size / GRANULE);
         let half_written = HalfWritten(self);
         let Self { mem, next, .. } = &*half_written.0;
         let header = mem.data(next / GRANULE);
-        write(mem, next / GRANULE + 1, stores);
+        write(mem, next / GRANULE + 1, Stores::of::<M>(size));
         // Relaxed: ordered by the Release of the first header in `publish`.
         header.store(Header::record(len as u32, kind), Ordering::Relaxed);
         mem::forget(half_written);
@@ -468,7 +470,7 @@ impl<M: Mem> Producer<M> {
     ) -> Result<(), LoanError> {
         self.abort();
         self.make_room(len)?;
-        let stores = self.stores(record::size(len as u32));
+        let stores = Stores::of::<M>(record::size(len as u32));
         let half_written = HalfWritten(self);
         write(&half_written.0.mem, half_written.0.next / GRANULE + 1, stores);
         mem::forget(half_written);

@@ -203,7 +203,7 @@ impl Receiver {
     #[inline]
     fn batch(&mut self, first: Record, max: usize) -> ReceivedBatch<'_> {
         // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring().put_back(first);
+        self.inlet.ring_mut().put_back(first);
         ReceivedBatch { inlet: &mut self.inlet, first, max, left: Cell::new(max) }
     }
 
@@ -319,7 +319,7 @@ impl Received<'_> {
     /// ```
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring().put_back(self.record);
+        self.inlet.ring_mut().put_back(self.record);
         self.inlet.count_instead(0);
     }
 }
@@ -379,7 +379,7 @@ impl ReceivedBatch<'_> {
     /// Leaves all its messages in the ring: they come again, to this receiver or its successor.
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring().put_back(self.first);
+        self.inlet.ring_mut().put_back(self.first);
         self.left.set(self.max);
     }
 }

@@ -206,7 +206,7 @@ impl<T: Value> Receiver<T> {
     #[inline]
     fn batch(&mut self, first: Slot, max: usize) -> ReceivedBatch<'_, T> {
         // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring().put_back(first);
+        self.inlet.ring_mut().put_back(first);
         ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), message: PhantomData }
     }
 
@@ -326,7 +326,7 @@ impl<'a, T: Value> Received<'a, T> {
     /// ```
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring().put_back(self.slot);
+        self.inlet.ring_mut().put_back(self.slot);
     }
 
     /// Takes the message out: a copy of it, and its slot goes back to the sender.
@@ -398,7 +398,7 @@ impl<T: Value> ReceivedBatch<'_, T> {
     /// Leaves all its messages in the ring: they come again, to this receiver or its successor.
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring().put_back(self.first);
+        self.inlet.ring_mut().put_back(self.first);
     }
 }
 
