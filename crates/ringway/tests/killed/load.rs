@@ -98,7 +98,11 @@ impl Load {
             }
             self.child(side).as_ref().ok_or("nobody there")?.signal(libc::SIGCONT);
         }
-        self.get_on()
+        self.get_on()?;
+        if self.log.was_told_of_death() {
+            return Err("an end was told of a death, and both were only stopped".into());
+        }
+        Ok(())
     }
 
     /// Lets the sender close. The messages that were received.
@@ -188,7 +192,10 @@ fn send(ring: &Ring, log: &Log, life: u64, random: &mut Random) -> Verdict {
             match tx.send(&message(next)) {
                 Ok(()) => next += 1,
                 // Its successor makes room.
-                Err(SendError::PeerDied(_)) => thread::yield_now(),
+                Err(SendError::PeerDied(_)) => {
+                    log.set_told_of_death();
+                    thread::yield_now();
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -219,7 +226,10 @@ fn receive(ring: &Ring, log: &Log, random: &mut Random) -> Verdict {
             Ok(done) => done?,
             Err(RecvTimeoutError::Closed) => return Ok(()),
             // Its successor sends more.
-            Err(RecvTimeoutError::PeerDied(_)) => thread::yield_now(),
+            Err(RecvTimeoutError::PeerDied(_)) => {
+                log.set_told_of_death();
+                thread::yield_now();
+            }
             Err(error) => return Err(error.into()),
         }
         log.set_released(log.had());

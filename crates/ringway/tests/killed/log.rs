@@ -11,6 +11,8 @@ use ringway_ring::primitive::{Ordering, Word};
 pub(crate) struct Log {
     /// The sender is to come to an end.
     stop: Word,
+    /// Somebody was told of a death.
+    deaths: Word,
     /// All messages before this one were sent: the calls have come back.
     sent: Word,
     /// Where the receiver was when it had taken the last message,
@@ -28,6 +30,15 @@ impl Log {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) != 0
+    }
+
+    /// An end was told that the other one has died.
+    pub(crate) fn set_told_of_death(&self) {
+        self.deaths.store(1, Ordering::Release);
+    }
+
+    pub(crate) fn was_told_of_death(&self) -> bool {
+        self.deaths.load(Ordering::Acquire) != 0
     }
 
     pub(crate) fn sent(&self) -> u64 {

@@ -25,6 +25,8 @@ pub(crate) enum Act {
     Attach(Side),
     Drop(Side),
     Close,
+    /// Removes what is dead among the names, beside this ring, which lives, one whose sender was killed.
+    Clean,
 }
 
 /// What the other side does meanwhile.
@@ -58,7 +60,7 @@ pub(crate) struct Operation {
 }
 
 /// Messages that a sender that is to be killed sends first.
-const LEGACY: u64 = 2;
+pub(crate) const LEGACY: u64 = 2;
 
 impl Operation {
     fn new(name: &'static str, kind: Kind, act: Act) -> Self {
@@ -106,10 +108,10 @@ impl Operation {
         Self { heir: true, ..self }
     }
 
-    /// Whose end dies.
+    /// Whose end dies; who has none is nobody's sender.
     pub(crate) fn victim(&self) -> Side {
         match self.act {
-            Act::Loan | Act::Send | Act::Batch(_) | Act::Close => Side::Sender,
+            Act::Loan | Act::Send | Act::Batch(_) | Act::Close | Act::Clean => Side::Sender,
             Act::Receive | Act::Release | Act::ReceiveBatch(_) => Side::Receiver,
             Act::Attach(side) | Act::Drop(side) => side,
         }
@@ -123,7 +125,7 @@ impl Operation {
     /// Whether the ring may be closed when the victim is dead: it leaves, or comes after one that has left.
     pub(crate) fn may_be_closed(&self) -> bool {
         match self.act {
-            Act::Drop(_) | Act::Close => true,
+            Act::Drop(_) | Act::Close | Act::Clean => true,
             Act::Attach(_) => !self.heir && self.before != [0, 0],
             _ => false,
         }
@@ -132,7 +134,8 @@ impl Operation {
     /// Whether the survivor may know of nobody who could have died: the victim is killed while it comes or goes, or the survivor
     /// comes afterwards.
     pub(crate) fn may_be_unseen(&self) -> bool {
-        matches!(self.act, Act::Attach(_) | Act::Drop(_) | Act::Close) || self.peer == Peer::Absent
+        matches!(self.act, Act::Attach(_) | Act::Drop(_) | Act::Close | Act::Clean)
+            || self.peer == Peer::Absent
     }
 
     /// Whether the victim may have to be woken.
@@ -141,14 +144,15 @@ impl Operation {
     }
 
     /// Whether it is so long that to look at each of its steps takes seconds: it makes a segment, which includes reading what
-    /// limits there are.
+    /// limits there are, or looks at all names.
     pub(crate) fn is_long(&self) -> bool {
-        self.named && self.before == [0, 0]
+        self.named && self.before == [0, 0] || self.act == Act::Clean
     }
 
     /// The messages that the operation sends.
     pub(crate) fn sends(&self) -> Range<u64> {
-        let sent = match (self.victim(), self.heir) {
+        let heir = self.heir && self.act != Act::Clean;
+        let sent = match (self.victim(), heir) {
             (Side::Sender, true) => self.before[0] + self.warm + LEGACY,
             (Side::Sender, false) => self.before[0] + self.warm,
             (Side::Receiver, _) => self.before[0],
@@ -184,6 +188,11 @@ impl Operation {
 
     /// In a child: what the predecessor does that is killed before the victim comes.
     pub(crate) fn precede(&self, ring: &Ring) -> Verdict {
+        if self.act == Act::Clean {
+            let mut tx = ring.neighbour()?;
+            (0..LEGACY).try_for_each(|number| tx.send(&self.message(number)))?;
+            child::die()
+        }
         match self.victim() {
             Side::Sender => {
                 let mut tx = ring.sender()?;
@@ -210,6 +219,12 @@ impl Operation {
                 let rx = ring.receiver();
                 child::stop();
                 rx.map(drop)?;
+            }
+            Act::Clean => {
+                child::stop();
+                let cleaned = ring.clean();
+                child::stop();
+                cleaned?;
             }
             _ if self.victim() == Side::Sender => self.perform_as_sender(ring.sender()?)?,
             _ => self.perform_as_receiver(ring.receiver()?)?,
@@ -327,7 +342,17 @@ pub(crate) fn all() -> Vec<Operation> {
             .after(2, 1)
             .warm(1)
             .peer(Peer::Absent),
+        records("drop the sender, the last, with messages pending", Drop(Sender))
+            .named()
+            .after(3, 1)
+            .peer(Peer::Absent),
+        records("drop the receiver, the last, with one pending", Drop(Receiver))
+            .named()
+            .after(3, 1)
+            .warm(1)
+            .peer(Peer::Absent),
         records("close", Close).warm(2),
+        records("clean, beside a ring that lives", Clean).named().after(3, 1).heir(),
         slots("slots: loan", Loan).warm(2),
         slots("slots: send", Send).warm(2),
         slots("slots: send, asleep until there is room", Send).warm(64),

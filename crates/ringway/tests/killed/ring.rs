@@ -3,16 +3,22 @@
 use std::{error::Error, fs::File, time::Duration};
 
 use ringway::{
-    AttachError, Backend, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side, Wait, inspect,
+    AttachError, Backend, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side, Wait, clean,
+    inspect::{self, State},
     spsc::{self, lossy, slots},
 };
 use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
 use crate::{
+    ledger::Reached,
     map::Map,
     message::{self, Message, Slot},
 };
+
+/// The name of a ring that has one, and of the one beside it.
+const OWN: &str = "killed";
+const NEIGHBOUR: &str = "neighbour";
 
 /// What a check comes to.
 pub(crate) type Verdict<T = ()> = Result<T, Box<dyn Error>>;
@@ -54,7 +60,7 @@ impl Ring {
         let slots = slots::Options::new().capacity(capacity / size_of::<Slot>()).wait(wait);
         let place = if named {
             let dir = tempfile::tempdir_in("/dev/shm")?;
-            let place = Names::in_dir(dir.path()).at("killed")?;
+            let place = Names::in_dir(dir.path()).at(OWN)?;
             Place::Named(dir, place)
         } else {
             Place::Memfd(match kind {
@@ -116,6 +122,52 @@ impl Ring {
             Place::Memfd(offer) => Some(Map::of(offer)),
             Place::Named(_, place) => File::open(place.path()).ok().map(|file| Map::of(&file)),
         }
+    }
+
+    /// The names among which this ring has its own.
+    fn names(&self) -> Verdict<Names> {
+        match &self.place {
+            Place::Memfd(_) => Err("a ring without a name".into()),
+            Place::Named(dir, _) => Ok(Names::in_dir(dir.path())),
+        }
+    }
+
+    /// A sender of another ring, beside this one.
+    pub(crate) fn neighbour(&self) -> Verdict<Tx> {
+        Ok(Tx::Records(self.options.sender_at(&self.names()?.at(NEIGHBOUR)?)?))
+    }
+
+    /// Removes all that is dead among the names.
+    pub(crate) fn clean(&self) -> Verdict<Vec<clean::Named>> {
+        Ok(clean::Options::new().all(&self.names()?)?)
+    }
+
+    /// Somebody who cleaned was killed when that had come so far: the neighbour, which is dead, is there as it was, with so
+    /// many messages, or gone; and this ring, which lives, is there. Whoever cleans now is hindered by nothing.
+    pub(crate) fn neighbour_goes(&self, pending: u64, reached: Reached) -> Verdict {
+        let names = self.names()?;
+        let is_there = names.list()?.iter().any(|(name, _)| name == NEIGHBOUR);
+        if reached != Reached::Midst && is_there != (reached == Reached::Beginning) {
+            return Err(format!("the dead neighbour, {reached:?}: is it there? {is_there}").into());
+        }
+        if is_there {
+            let status = inspect::named(&names, NEIGHBOUR)?;
+            if (status.sender.state, status.pending_messages) != (State::Dead, Some(pending)) {
+                return Err(format!("the dead neighbour is not as it was: {status:?}").into());
+            }
+        }
+        for ring in self.clean()? {
+            match (ring.name.as_str(), ring.outcome?) {
+                (NEIGHBOUR, clean::Outcome::Removed(_)) if is_there => {}
+                (OWN, clean::Outcome::InUse(_)) => {}
+                (name, outcome) => return Err(format!("{name}: {outcome:?}").into()),
+            }
+        }
+        let left: Vec<_> = names.list()?.into_iter().map(|(name, _)| name).collect();
+        if left != [OWN] || self.files() != 1 {
+            return Err(format!("after all was cleaned: {left:?}, {} files", self.files()).into());
+        }
+        Ok(())
     }
 
     /// Both ends have left in good order and nothing was pending: a name is gone, and nothing else is left where it was.

@@ -12,7 +12,7 @@ use crate::{
     PROGRESS,
     ledger::{Ledger, Reached},
     news,
-    operation::{Operation, Peer},
+    operation::{Act, LEGACY, Operation, Peer},
     ring::{Ring, Rx, Taken, Tx, Verdict},
 };
 
@@ -117,6 +117,9 @@ impl Survivor {
     pub(crate) fn carry_on(self, operation: &Operation, ring: Ring, reached: Reached) -> Verdict {
         if ring.is_held(operation.victim()) {
             return Err("the dead one still holds its end".into());
+        }
+        if operation.act == Act::Clean {
+            ring.neighbour_goes(LEGACY, reached)?;
         }
         if ring.files() > 1 {
             return Err("something half made was left behind".into());

@@ -39,17 +39,22 @@ impl Peer {
         self.0.wait().unwrap();
     }
 
-    /// Waits for its end.
-    pub(crate) fn join(mut self) {
+    /// Waits for its end, which is a good one.
+    pub(crate) fn join(self) {
+        let status = self.end();
+        assert!(status.success(), "the other process failed: {status}");
+    }
+
+    /// Waits for its end, whatever that is.
+    pub(crate) fn end(mut self) -> ExitStatus {
         let limit = Instant::now() + PATIENCE;
-        let status: ExitStatus = loop {
+        loop {
             if let Some(status) = self.0.try_wait().unwrap() {
-                break status;
+                return status;
             }
             assert!(Instant::now() < limit, "the other process hangs");
             thread::sleep(Duration::from_millis(2));
-        };
-        assert!(status.success(), "the other process failed: {status}");
+        }
     }
 }
 
