@@ -2,6 +2,7 @@
 #![cfg(ringway_loom)]
 
 pub mod kill;
+pub mod life;
 mod table;
 
 use std::{

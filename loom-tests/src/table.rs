@@ -5,11 +5,11 @@ use std::{ops::Range, sync::Arc};
 use loom::cell::UnsafeCell;
 use ringway_ring::{Mem, Progress, Side, primitive::Word, spsc::Record};
 use ringway_wait::{
-    Whose, Words,
+    Life, Whose, Words,
     primitive::{Flag, Futex, Ordering},
 };
 
-use crate::{NewFutex, kill};
+use crate::{NewFutex, kill, life::Shown};
 
 /// A ring's memory: the words, and a shadow cell a granule that finds two who use it without an order between
 /// them. Cloning shares it.
@@ -130,6 +130,8 @@ impl Line {
 }
 
 impl Words for Line {
+    type Signs = Shown;
+
     fn asleep(&self, whose: Whose) -> &Flag {
         &self.of(whose).asleep
     }
@@ -140,5 +142,10 @@ impl Words for Line {
 
     fn processor(&self, whose: Whose) -> &Flag {
         &self.of(whose).processor
+    }
+
+    /// Nobody dies here.
+    fn life(&self) -> Option<&Life<Shown>> {
+        None
     }
 }

@@ -49,7 +49,7 @@
 //!
 //! A sleeper killed asleep: an odd number; it costs the waker one ring, no more. A waker killed between W1 and
 //! W5: news that nobody rings for; the sleeper meets them at its next look. A sleeper sleeps on the word that
-//! tells of its peer's death together with the bell ([`Words::sleep`]), and is told by `look` what to make of it
+//! tells of its peer's death together with the bell ([`Life`]), and is told by `look` what to make of it
 //! ([`Peer::died`]).
 //!
 //! # Sources
@@ -60,7 +60,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Wait, Whose, Words,
+    Life, Wait, Whose, Words,
     primitive::{Flag, Ordering, full_fence, processor},
     spinner::Spinner,
 };
@@ -190,12 +190,15 @@ impl<W: Words> Bell<W> {
         nap: bool,
         mut look: impl FnMut(Peer<'_, W>) -> Option<R>,
     ) -> Option<R> {
-        self.words.watch();
         let Self { words, left_before, place, spinner, .. } = self;
         let found = spinner.spin(
             deadline,
             || place.is_shared(words),
-            || look(Peer { words, left_before: *left_before }),
+            || {
+                let peer = Peer { words, left_before: *left_before };
+                peer.watch();
+                look(peer)
+            },
         );
         if found.is_some() {
             return found;
@@ -216,22 +219,23 @@ impl<W: Words> Bell<W> {
             self.slept += 1;
             self.place.say(&self.words);
             // As with the bell: what tells of a death is loaded before the look.
-            self.words.watch();
-            let alive = self.words.alive();
+            let alive = self.words.life().map_or(0, Life::word);
             // Acquire: pairs with the Release in `ring` (S1): a bell that was rung before comes with its news.
             let bell = self.words.bell(Whose::Peers).load(Ordering::Acquire);
             // Relaxed: the full fence orders it before the look (S2, S3).
             self.words.asleep(Whose::Mine).store(self.awake | ATTENTION, Ordering::Relaxed);
             full_fence();
+            // Whoever comes from now on rings.
+            self.peer().watch();
             let mut found = look(self.peer());
             if found.is_none() && nap {
                 let wake_up = Instant::now() + NAP;
                 let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
-                self.words.sleep(bell, alive, Some(wake_up));
+                self.await_ring(bell, alive, Some(wake_up));
                 found = look(self.peer());
             }
             if found.is_none() && !passed(deadline) {
-                self.words.sleep(bell, alive, deadline);
+                self.await_ring(bell, alive, deadline);
             }
             self.awake = self.awake.wrapping_add(2) & !RETIRED;
             // Relaxed: a waker that still sees the sleep rings once for nobody (S6).
@@ -242,6 +246,15 @@ impl<W: Words> Bell<W> {
             if found.is_some() || passed(deadline) {
                 return found;
             }
+        }
+    }
+
+    /// Sleeps while the peer's bell, and the word that tells of its death, are as given. One system call.
+    fn await_ring(&self, rung: u32, alive: u32, deadline: Option<Instant>) {
+        let bell = self.words.bell(Whose::Peers);
+        match self.words.life() {
+            Some(life) => life.sleep(bell, rung, alive, deadline),
+            None => bell.wait(rung, deadline),
         }
     }
 
@@ -306,18 +319,27 @@ pub struct Peer<'a, W> {
 }
 
 impl<W: Words> Peer<'_, W> {
-    /// Whether it has died since this side came, and no successor has come.
-    ///
-    /// Relaxed: it says nothing about what the peer did before.
-    #[must_use]
-    pub fn died(&self) -> bool {
-        self.words.died()
+    /// Sees to it that its death will be told by [`died`](Self::died) even if it has no keeper. Costs next to nothing if that
+    /// is so already. Every wait does this.
+    #[inline]
+    pub fn watch(&self) {
+        if let Some(life) = self.words.life() {
+            life.watch();
+        }
     }
 
-    /// Its process, as it said itself; 0 if it has said nothing.
+    /// Whether it has died since this side came, and no successor has come.
+    ///
+    /// Acquire: who is told sees all that it did.
     #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.words.pid()
+    pub fn died(&self) -> bool {
+        self.words.life().is_some_and(Life::died)
+    }
+
+    /// The process whose death was last told of, as it said itself; 0 if it had said nothing.
+    #[must_use]
+    pub fn dead(&self) -> u32 {
+        self.words.life().map_or(0, Life::dead)
     }
 
     /// Whether it has left in good order since this side came, and no successor has come. One that had left before is

@@ -37,7 +37,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
 
 /// A word to sleep on together with others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Awaited<'a> {
+pub struct Awaited<'a> {
     word: &'a AtomicU32,
     expected: u32,
     flags: u32,
@@ -70,8 +70,9 @@ struct Waiter {
     reserved: u32,
 }
 
-/// Sleeps while each word holds what is expected of it, as [`wait`] does. `false` if there is no such call here.
-pub(crate) fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
+/// Sleeps while each word holds what is expected of it, until woken or the deadline, or for no reason at all. One system call;
+/// `false` if there is no such call here.
+pub fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
     let mut waiters = [Waiter { expected: 0, address: 0, flags: 0, reserved: 0 }; N];
     let mut count = 0u32;
     for word in words.into_iter().flatten() {

@@ -37,7 +37,6 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Ringway runs on Linux: it sleeps on futexes");
 
-#[cfg(not(ringway_loom))]
 pub mod alive;
 mod bell;
 #[cfg(not(ringway_loom))]
@@ -45,7 +44,6 @@ mod futex;
 #[cfg(not(ringway_loom))]
 pub mod host;
 mod lag;
-#[cfg(not(ringway_loom))]
 mod life;
 pub mod primitive;
 #[cfg(not(ringway_loom))]
@@ -55,9 +53,8 @@ mod words;
 
 pub use bell::{Bell, Peer, has_left};
 pub use lag::Lag;
+pub use life::{Life, Signs, take};
 #[cfg(not(ringway_loom))]
-pub use life::{Life, LifeWords, take};
-#[cfg(not(ringway_loom))]
-pub use raw::{Lent, SideWords};
+pub use raw::{Lent, LentSigns, LifeWords, SideWords};
 pub use spinner::Wait;
 pub use words::{Whose, Words};

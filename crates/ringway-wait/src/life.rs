@@ -1,10 +1,10 @@
-//! Whether the other side is alive: a room with unsafe code.
+//! Whether the other side is alive.
 //!
 //! # News of a death
 //!
 //! Each side has four more words, written only when it is taken and left:
 //!
-//! - `alive`: held by the keeper thread of the process ([`alive`](crate::alive)); the kernel marks it when that process dies, and
+//! - `alive`: held by the keeper thread of the process ([`alive`](mod@crate::alive)); the kernel marks it when that process dies, and
 //!   wakes one who sleeps on it.
 //! - `generation`: counts the holders of the side.
 //! - `pid` and `namespace`: who holds it, as numbered where.
@@ -20,124 +20,173 @@
 //! # The order
 //!
 //! ```text
-//! who takes a side                    who looks
-//! T1 alive = 0                        L1 generation (Acquire)
-//! T2 pid, namespace                   L2 alive, or the watched process, of that generation
-//! T3 generation + 1 (Release)
-//! T4 alive = held
+//! who takes a side (its lock in hand)       who looks
+//! T1 pid = 0                                L0 generation, alive (Acquire), lock: once, when it comes
+//! T2 alive = 0 (Release)
+//! T3 namespace, pid (Release)               L1 generation (Acquire)
+//! T4 generation + 1 (Release)               L2 the watched process of that generation (Acquire); else alive: not
+//! T5 alive = held                                 marked → it lives
+//! T6 full fence, rings if the other sleeps  L3 pid (Acquire)
+//!                                           L4 alive (Acquire): not marked any more → a successor is coming
 //! ```
 //!
-//! Who sees the new generation sees T1 or something later, so a predecessor's death is never taken for the holder's. Who still
-//! sees the old generation may see T1 or T4, and take a dead one for one that lives; it is told at its next look.
+//! *No death of one that lives.* Who sees the new generation sees T2 or something later, so a predecessor's death is never taken for
+//! the holder's. Who still sees the old generation may see T2 or T5, and take a dead one for one that lives; it is told at its
+//! next look. Who has a successor's pid (L3) sees its T2, too, and names it only if it is marked itself (L4).
 //!
-//! A sleep cannot miss the news: `alive` is loaded before the look, and the kernel does not let a thread sleep on a word that has
+//! *What it had sent comes first.* The kernel marks `alive` after the process has stopped sending, with release order
+//! on every architecture; who sees the mark (L4) and then looks at the ring sees all of it.
+//!
+//! *A sleep cannot miss the news.* `alive` is loaded before the look, and the kernel does not let a thread sleep on a word that has
 //! changed since; the private word is 0 until the process has ended, for good.
+//!
+//! *Nor a holder that comes.* A holder is watched from the first look on that sees its generation, and a sleeper looks behind the
+//! fence by which it falls asleep (S3 in [`bell`](crate::Bell)): either it sees T4, or T6 sees it asleep, and rings. One that has died before T6 and
+//! could not be marked (before T5, or without a keeper) is like one that has not come: its successor rings.
+//!
+//! *One sleeps on a word.* The kernel wakes one sleeper of `alive`, and no other than the other side sleeps on it: observers sleep on no
+//! word of a ring. Should somebody break that rule, and take the wake, the second source remains.
 //!
 //! *A pid is used again*, but not while its process lives: a descriptor that was opened too late is another process's, and the end of
 //! that one is told of a holder that is dead itself. It is believed of the generation only that was found before the pid was.
 //!
-//! *A peer that was gone before this side came* is like one that has not come yet: nobody's death is told twice. Its
-//! generation is given by who knows, by its lock or its mark, that it is not the holder any more.
-#![allow(unsafe_code)]
+//! *A peer that was gone before this side came* is like one that has not come yet: nobody's death is told twice. That it was
+//! gone is known by its mark or its lock, both looked at after its generation (L0): whoever comes in between has another one. Of one
+//! that has the lock already, and has not said so yet, there is the dead one's mark, or T1 and no process to watch. (Where the
+//! dead one could not be marked, and its successor is between its lock and T1 at that very moment, the dead one is told of, once.)
+//!
+//! # What happens to a side
+//!
+//! - **Attach**: the side's lock, then T1 to T6. A kill before T4 leaves the predecessor's generation, which without mark and pid
+//!   is nobody's death; between T4 and T5, one that is known by its process only; after T5, one that the kernel marks.
+//! - **Detach**: leaving is said first (in the ring, or in `asleep`), then `alive` = 0 and one is woken, pid = 0, and last the lock goes.
+//!   The generation stays, and a watch of it may end afterwards: so whoever finds the holder dead asks *then* whether it had left.
+//!   A kill at any step is that of one who has left.
+//! - **The words are used again** by the next holder. It has the lock, which is proof that no thread of the last one runs: nobody else
+//!   writes them. What was seen or watched of the last one is of another generation (but for one 2³² holders later).
+//! - **fork**: the child holds nothing, the lock, the keeper and the words being its parent's: of the parent's death the other side hears
+//!   however long the child lives. A copy of this type sees zeros and tells of nobody.
+//! - **exec**: the keeper ends, and the kernel marks the word, for the holder is gone. The process is not: who knows the holder
+//!   by that alone hears only when the new program ends. The lock goes with its descriptor.
+//! - **A thread ends**, whichever held or waited: nothing; only the process counts, and its keeper.
+//! - **`unshare`, `setns`**: a process keeps its own pid and namespace; they change for its children.
+//! - **Pid namespaces**: the mark needs no pid. A process is watched only by one of its own namespace, told by the inode;
+//!   where that is unknown (no `/proc`) it is not watched. A pid that goes into an error message is the holder's own.
 
-use core::{cell::RefCell, fmt, ptr::NonNull, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    fmt,
+    time::Duration,
+};
 use std::time::Instant;
 
 use crate::{
-    alive::{self, Watch},
-    futex::{self, Awaited},
-    primitive::{Flag, Futex, Ordering, Wide},
+    alive,
+    primitive::{Awaited, Flag, Futex, Ordering, Wide, wait_any},
 };
 
 /// Without `futex_waitv` (before Linux 5.16, or in a sandbox) a sleeper looks for news of a death so often.
 const BLIND: Duration = Duration::from_millis(20);
 
-/// Where the words lie that tell of a side's life.
-#[derive(Debug, Clone, Copy)]
-pub struct LifeWords {
+/// What a side shows of its holder: words of its own, and a process.
+pub trait Signs {
+    /// A process that is watched.
+    type Watch;
+
     /// The liveness word.
-    pub alive: NonNull<u32>,
+    fn alive(&self) -> &Futex;
+
     /// Counts the holders.
-    pub generation: NonNull<u32>,
-    /// The holder's process.
-    pub pid: NonNull<u32>,
+    fn generation(&self) -> &Flag;
+
+    /// The holder's process; 0 if that is not known.
+    fn pid(&self) -> &Flag;
+
     /// The pid namespace that it is numbered in; 0 if that is not known.
-    pub namespace: NonNull<u64>,
+    fn namespace(&self) -> &Wide;
+
+    /// Watches a process other than this one, so numbered there, if that can be done.
+    fn watch(&self, pid: u32, namespace: u64) -> Option<Self::Watch>;
+
+    /// Whether it has ended.
+    fn ended(watch: &Self::Watch) -> bool;
+
+    /// A word that changes, and wakes who sleeps on it, when it ends.
+    fn end(watch: &Self::Watch) -> Awaited<'_>;
 }
 
 /// A side's life, as the other side sees it.
-pub struct Life {
-    words: LifeWords,
+pub struct Life<S: Signs> {
+    signs: S,
     /// The generation whose holder was gone when this side came, if it was.
     gone: Option<u32>,
-    watched: RefCell<Option<Watched>>,
+    watched: RefCell<Option<Watched<S::Watch>>>,
+    /// The process whose death was last told of; 0 if that is not known.
+    dead: Cell<u32>,
 }
 
 /// A holder that is watched by its pidfd, if it can be.
-#[derive(Debug)]
-struct Watched {
+struct Watched<T> {
     generation: u32,
-    watch: Option<Watch>,
+    pid: u32,
+    watch: Option<T>,
 }
 
-// SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically; the rest is `Send`.
-unsafe impl Send for Life {}
-
-impl Life {
-    /// Borrows the words of the other side. `gone`: the generation that was found there *before* it was found that nobody held
-    /// that side.
-    ///
-    /// # Safety
-    ///
-    /// For as long as the result, and whatever is made of it, lives: all words are aligned, valid for reads, and accessed by
-    /// everyone as atomics of their size only.
-    #[must_use]
-    pub unsafe fn new(words: LifeWords, gone: Option<u32>) -> Self {
-        Self { words, gone, watched: RefCell::new(None) }
+impl<S: Signs> Life<S> {
+    /// Looks at the other side for the first time. `is_held`: whether somebody has its lock; if that cannot be told,
+    /// somebody has.
+    pub fn new(signs: S, is_held: impl FnOnce() -> bool) -> Self {
+        // In this order (L0). Acquire: pairs with the Release in `take` (T4).
+        let generation = signs.generation().load(Ordering::Acquire);
+        // Acquire: pairs with the Release in `take` (T2).
+        let had_died = alive::died(signs.alive().load(Ordering::Acquire));
+        let gone = (had_died || !is_held()).then_some(generation);
+        Self { signs, gone, watched: RefCell::new(None), dead: Cell::new(0) }
     }
 
     fn generation(&self) -> u32 {
-        // SAFETY: valid, aligned, only used atomically (contract of `new`).
-        // Acquire: pairs with the Release in `take` (L1 with T3).
-        unsafe { self.words.generation.cast::<Flag>().as_ref() }.load(Ordering::Acquire)
-    }
-
-    fn alive(&self) -> &Futex {
-        // SAFETY: valid, aligned, only used atomically (contract of `new`).
-        unsafe { self.words.alive.cast::<Futex>().as_ref() }
+        // Acquire: pairs with the Release in `take` (L1 with T4).
+        self.signs.generation().load(Ordering::Acquire)
     }
 
     /// The liveness word, for [`sleep`](Self::sleep).
     pub(crate) fn word(&self) -> u32 {
         // Relaxed: it is compared by the kernel; the looks that follow load it themselves.
-        self.alive().load(Ordering::Relaxed)
+        self.signs.alive().load(Ordering::Relaxed)
     }
 
-    /// The holder's process, 0 if nobody has said.
-    pub(crate) fn pid(&self) -> u32 {
-        // SAFETY: as in `generation`. Relaxed: for people, and for a pidfd, of which only the end is believed.
-        unsafe { self.words.pid.cast::<Flag>().as_ref() }.load(Ordering::Relaxed)
+    /// The process whose death was last told of, as it said itself; 0 if it had said nothing.
+    pub(crate) fn dead(&self) -> u32 {
+        self.dead.get()
     }
 
-    fn namespace(&self) -> u64 {
-        // SAFETY: as in `generation`. Relaxed: as in `pid`.
-        unsafe { self.words.namespace.cast::<Wide>().as_ref() }.load(Ordering::Relaxed)
-    }
-
-    /// Whether the holder has died since this side came, and no other one has taken the side.
+    /// Whether the holder has died since this side came, and no other one has taken the side. Who is told sees all that
+    /// the dead one did.
     pub(crate) fn died(&self) -> bool {
         let generation = self.generation();
         if self.gone == Some(generation) {
             return false;
         }
-        alive::died(self.word()) || self.watched_end(generation)
+        let dead = self.ended(generation).or_else(|| self.marked());
+        dead.inspect(|&pid| self.dead.set(pid)).is_some()
     }
 
-    fn watched_end(&self, generation: u32) -> bool {
+    /// The process that was watched, if it has ended.
+    fn ended(&self, generation: u32) -> Option<u32> {
         let watched = self.watched.borrow();
-        watched.as_ref().is_some_and(|watched| {
-            watched.generation == generation && watched.watch.as_ref().is_some_and(Watch::ended)
-        })
+        let watched = watched.as_ref().filter(|watched| watched.generation == generation)?;
+        watched.watch.as_ref().is_some_and(S::ended).then_some(watched.pid)
+    }
+
+    /// The process that the kernel has marked, if it has (L2 to L4).
+    fn marked(&self) -> Option<u32> {
+        if !alive::died(self.word()) {
+            return None;
+        }
+        // Acquire: pairs with the Release in `take` (L3 with T3).
+        let pid = self.signs.pid().load(Ordering::Acquire);
+        // Acquire: pairs with the kernel's release when it marks the word.
+        alive::died(self.signs.alive().load(Ordering::Acquire)).then_some(pid)
     }
 
     /// Sees to it that the present holder is watched by its pidfd. Costs next to nothing if it is already.
@@ -147,39 +196,45 @@ impl Life {
         if watched.as_ref().is_some_and(|watched| watched.generation == generation) {
             return;
         }
-        let (pid, here) = (self.pid(), alive::pid_namespace());
-        let known = pid != 0 && pid != std::process::id() && here != 0 && here == self.namespace();
+        // Relaxed: of a process only the end is believed, and that of this generation's only.
+        let pid = self.signs.pid().load(Ordering::Relaxed);
+        let namespace = self.signs.namespace().load(Ordering::Relaxed);
         // Somebody there whom nothing is known of, or who cannot be watched (a sandbox, too many descriptors): the first source
         // must do.
-        let watch = if known && self.gone != Some(generation) { Watch::new(pid).ok() } else { None };
-        *watched = Some(Watched { generation, watch });
+        let known = pid != 0 && self.gone != Some(generation);
+        let watch = if known { self.signs.watch(pid, namespace) } else { None };
+        *watched = Some(Watched { generation, pid, watch });
     }
 
     /// Sleeps while `bell` is as given, `alive` is as given, and the watched process has not ended; or until the deadline.
     pub(crate) fn sleep(&self, bell: &Futex, rung: u32, alive: u32, deadline: Option<Instant>) {
         let watched = self.watched.borrow();
-        let ended = watched.as_ref().and_then(|watched| watched.watch.as_ref()).map(Watch::word);
-        let words =
-            [Some(bell.awaited(rung)), Some(self.alive().awaited(alive)), ended.map(Awaited::private)];
-        if !futex::wait_any(words, deadline) {
+        let end = watched.as_ref().and_then(|watched| watched.watch.as_ref()).map(S::end);
+        let words = [Some(bell.awaited(rung)), Some(self.signs.alive().awaited(alive)), end];
+        if !wait_any(words, deadline) {
             let look = Instant::now() + BLIND;
             bell.wait(rung, Some(deadline.map_or(look, |deadline| deadline.min(look))));
         }
     }
 }
 
-impl fmt::Debug for Life {
+impl<S: Signs> fmt::Debug for Life<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Life").field("gone", &self.gone).finish_non_exhaustive()
     }
 }
 
-/// Says who takes a side (T1 to T3); the liveness word is then to be held. The caller is the side's only holder.
-pub fn take(alive: &Flag, generation: &Flag, pid: &Flag, namespace: &Wide) {
+/// Says who takes a side (T1 to T4); the liveness word is then to be held. The caller is the side's only holder.
+pub fn take(side: &impl Signs, pid: u32, namespace: u64) {
     // Relaxed: ordered by the Release below.
-    alive.store(0, Ordering::Relaxed);
-    pid.store(std::process::id(), Ordering::Relaxed);
-    namespace.store(alive::pid_namespace(), Ordering::Relaxed);
-    // Relaxed load: only holders write it. Release: pairs with the Acquire in `Life::generation`.
+    side.pid().store(0, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `Life::new` (T2 with L0).
+    side.alive().store(0, Ordering::Release);
+    // Relaxed: ordered by the Release below.
+    side.namespace().store(namespace, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `Life::marked` (T3 with L3).
+    side.pid().store(pid, Ordering::Release);
+    let generation = side.generation();
+    // Relaxed load: only holders write it. Release: pairs with the Acquire in `Life::generation` (T4 with L1).
     generation.store(generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }

@@ -46,11 +46,15 @@ impl Flag {
 /// A 64-bit word shared with the other side.
 #[derive(Debug)]
 #[repr(transparent)]
-#[cfg(not(ringway_loom))]
 pub struct Wide(imp::AtomicU64);
 
-#[cfg(not(ringway_loom))]
 impl Wide {
+    /// A word of its own, for tests and models; in production words lie in lent memory.
+    #[must_use]
+    pub fn new(value: u64) -> Self {
+        Self(imp::AtomicU64::new(value))
+    }
+
     /// Loads the word.
     ///
     /// # Panics
@@ -113,8 +117,9 @@ impl Futex {
     }
 
     /// The word, to sleep on together with others while it holds `expected`.
-    pub(crate) fn awaited(&self, expected: u32) -> crate::futex::Awaited<'_> {
-        crate::futex::Awaited::shared(&self.0, expected)
+    #[must_use]
+    pub fn awaited(&self, expected: u32) -> Awaited<'_> {
+        Awaited::shared(&self.0, expected)
     }
 
     /// Wakes one sleeper, in whatever process. One system call.
@@ -123,12 +128,15 @@ impl Futex {
     }
 }
 
+#[cfg(not(ringway_loom))]
+pub use crate::futex::{Awaited, wait_any};
+
 /// A modelled futex. It takes no barrier from the kernel for granted.
 #[derive(Debug)]
 #[cfg(ringway_loom)]
 pub struct Futex {
     word: imp::AtomicU32,
-    queue: Option<(loom::sync::Mutex<()>, loom::sync::Condvar)>,
+    queue: Option<std::sync::Arc<(loom::sync::Mutex<()>, loom::sync::Condvar)>>,
 }
 
 #[cfg(ringway_loom)]
@@ -138,7 +146,7 @@ impl Futex {
     pub fn patient() -> Self {
         Self {
             word: imp::AtomicU32::new(0),
-            queue: Some((loom::sync::Mutex::new(()), loom::sync::Condvar::new())),
+            queue: Some(std::sync::Arc::new((loom::sync::Mutex::new(()), loom::sync::Condvar::new()))),
         }
     }
 
@@ -146,6 +154,18 @@ impl Futex {
     #[must_use]
     pub fn restless() -> Self {
         Self { word: imp::AtomicU32::new(0), queue: None }
+    }
+
+    /// One of the same kind, that only one sleeps on who sleeps on this one, too: so they have one queue.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { word: imp::AtomicU32::new(0), queue: self.queue.clone() }
+    }
+
+    /// The word, to sleep on together with others while it holds `expected`.
+    #[must_use]
+    pub fn awaited(&self, expected: u32) -> Awaited<'_> {
+        Awaited { word: self, expected }
     }
 
     /// Loads the word.
@@ -159,26 +179,49 @@ impl Futex {
         self.word.store(value, order);
     }
 
-    /// Sleeps as the model has it. No time passes in a model: with a deadline it comes back at once.
+    /// Sleeps as the model has it.
     pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
-        match &self.queue {
-            Some((lock, told)) if deadline.is_none() => {
-                let guard = lock.lock().unwrap();
-                // The kernel compares under the lock of its queue, once.
-                if self.word.load(Ordering::Relaxed) == expected {
-                    drop(told.wait(guard).unwrap());
-                }
-            }
-            _ => loom::thread::yield_now(),
-        }
+        wait_any([Some(self.awaited(expected))], deadline);
     }
 
     /// Wakes one sleeper, if the model has any.
     pub fn wake(&self) {
-        if let Some((lock, told)) = &self.queue {
+        if let Some((lock, told)) = self.queue.as_deref() {
             let _guard = lock.lock().unwrap();
             told.notify_one();
         }
+    }
+}
+
+/// A word of a model to sleep on, while it holds what is expected, together with those [beside](Futex::beside) it.
+#[derive(Debug, Clone, Copy)]
+#[cfg(ringway_loom)]
+pub struct Awaited<'a> {
+    word: &'a Futex,
+    expected: u32,
+}
+
+/// Sleeps as the model has it, on words of one queue; the first is there. No time passes in a model: with a deadline it comes
+/// back at once.
+#[cfg(ringway_loom)]
+pub fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
+    match words[0].and_then(|first| first.word.queue.as_deref()) {
+        Some((lock, told)) if deadline.is_none() => {
+            let guard = lock.lock().unwrap();
+            // The kernel compares under the lock of each word's queue, once; who changes a word afterwards finds the sleeper.
+            if words.into_iter().flatten().all(|awaited| awaited.holds()) {
+                drop(told.wait(guard).unwrap());
+            }
+        }
+        _ => loom::thread::yield_now(),
+    }
+    true
+}
+
+#[cfg(ringway_loom)]
+impl Awaited<'_> {
+    fn holds(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == self.expected
     }
 }
 

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use core::{fmt, ptr::NonNull};
-use std::time::Instant;
 
 use crate::{
-    Life, Whose, Words,
-    primitive::{Flag, Futex},
+    Life, Signs, Whose, Words,
+    alive::{self, Watch},
+    primitive::{Awaited, Flag, Futex, Wide},
 };
 
 /// Where the words of one side lie.
@@ -24,7 +24,7 @@ pub struct SideWords {
 pub struct Lent {
     mine: SideWords,
     peers: SideWords,
-    life: Option<Life>,
+    life: Option<Life<LentSigns>>,
 }
 
 // SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
@@ -44,7 +44,7 @@ impl Lent {
 
     /// With what tells of the peer's death; without it nothing does.
     #[must_use]
-    pub fn with_life(self, life: Life) -> Self {
+    pub fn with_life(self, life: Life<LentSigns>) -> Self {
         Self { life: Some(life), ..self }
     }
 
@@ -64,6 +64,8 @@ impl fmt::Debug for Lent {
 }
 
 impl Words for Lent {
+    type Signs = LentSigns;
+
     #[inline(always)]
     fn asleep(&self, whose: Whose) -> &Flag {
         // SAFETY: valid, aligned, only used atomically (contract of `new`); `Flag` is a transparent atomic u32.
@@ -81,26 +83,79 @@ impl Words for Lent {
         unsafe { self.of(whose).processor.cast().as_ref() }
     }
 
-    fn died(&self) -> bool {
-        self.life.as_ref().is_some_and(Life::died)
+    #[inline(always)]
+    fn life(&self) -> Option<&Life<LentSigns>> {
+        self.life.as_ref()
+    }
+}
+
+/// Where the words lie that tell of a side's life.
+#[derive(Debug, Clone, Copy)]
+pub struct LifeWords {
+    /// See [`Signs::alive`].
+    pub alive: NonNull<u32>,
+    /// See [`Signs::generation`].
+    pub generation: NonNull<u32>,
+    /// See [`Signs::pid`].
+    pub pid: NonNull<u32>,
+    /// See [`Signs::namespace`].
+    pub namespace: NonNull<u64>,
+}
+
+/// The words that tell of a side's life, lent by whoever mapped them, and its holder's process.
+#[derive(Debug)]
+pub struct LentSigns(LifeWords);
+
+// SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
+unsafe impl Send for LentSigns {}
+
+impl LentSigns {
+    /// Borrows the words.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the result, and whatever is made of it, lives: all are aligned, valid for reads, for the side's holder also
+    /// for writes, and accessed by everyone as atomics of their size only.
+    #[must_use]
+    pub unsafe fn new(words: LifeWords) -> Self {
+        Self(words)
+    }
+}
+
+impl Signs for LentSigns {
+    type Watch = Watch;
+
+    fn alive(&self) -> &Futex {
+        // SAFETY: valid, aligned, only used atomically (contract of `new`); `Futex` is a transparent atomic u32.
+        unsafe { self.0.alive.cast().as_ref() }
     }
 
-    fn pid(&self) -> u32 {
-        self.life.as_ref().map_or(0, Life::pid)
+    fn generation(&self) -> &Flag {
+        // SAFETY: valid, aligned, only used atomically (contract of `new`); `Flag` is a transparent atomic u32.
+        unsafe { self.0.generation.cast().as_ref() }
     }
 
-    fn alive(&self) -> u32 {
-        self.life.as_ref().map_or(0, Life::word)
+    fn pid(&self) -> &Flag {
+        // SAFETY: as in `generation`.
+        unsafe { self.0.pid.cast().as_ref() }
     }
 
-    fn watch(&self) {
-        self.life.iter().for_each(Life::watch);
+    fn namespace(&self) -> &Wide {
+        // SAFETY: valid, aligned, only used atomically (contract of `new`); `Wide` is a transparent atomic u64.
+        unsafe { self.0.namespace.cast().as_ref() }
     }
 
-    fn sleep(&self, bell: u32, alive: u32, deadline: Option<Instant>) {
-        match &self.life {
-            Some(life) => life.sleep(self.bell(Whose::Peers), bell, alive, deadline),
-            None => self.bell(Whose::Peers).wait(bell, deadline),
-        }
+    fn watch(&self, pid: u32, namespace: u64) -> Option<Watch> {
+        let here = alive::pid_namespace();
+        let is_another = pid != std::process::id() && here != 0 && here == namespace;
+        if is_another { Watch::new(pid).ok() } else { None }
+    }
+
+    fn ended(watch: &Watch) -> bool {
+        watch.ended()
+    }
+
+    fn end(watch: &Watch) -> Awaited<'_> {
+        Awaited::private(watch.word())
     }
 }

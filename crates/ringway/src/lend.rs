@@ -9,8 +9,8 @@ use std::ptr::NonNull;
 use ringway_ring::primitive::{Word, fence};
 use ringway_segment::{Segment, View};
 use ringway_wait::{
-    Life, LifeWords, SideWords,
-    primitive::{Flag, Ordering, Wide},
+    LentSigns, Life, LifeWords, SideWords,
+    primitive::{Flag, Ordering},
 };
 
 use crate::{Side, layout::CONTROL_LEN};
@@ -35,8 +35,8 @@ pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
     unsafe { ringway_ring::Lent::new(controls, segment.data(), segment.shape().capacity as usize) }
 }
 
-/// The wait words, as `side` sees them. `gone`: see [`Life::new`].
-pub(crate) fn words(segment: &Segment, side: Side, gone: Option<u32>) -> ringway_wait::Lent {
+/// The wait words, as `side` sees them, with the other one's life.
+pub(crate) fn words(segment: &Segment, side: Side, life: Life<LentSigns>) -> ringway_wait::Lent {
     let of = |side: Side| {
         let at = side.offsets();
         SideWords {
@@ -45,16 +45,9 @@ pub(crate) fn words(segment: &Segment, side: Side, gone: Option<u32>) -> ringway
             processor: word(segment, at.processor).cast(),
         }
     };
-    let at = side.other().offsets();
-    let life = LifeWords {
-        alive: word(segment, at.alive).cast(),
-        generation: word(segment, at.generation).cast(),
-        pid: word(segment, at.pid).cast(),
-        namespace: word(segment, at.namespace).cast(),
-    };
-    // SAFETY: inside the control area and aligned (`word`), used as atomics of their size by this crate only, and valid
-    // as long as the segment, which is kept beside what is made of this (rule above).
-    unsafe { ringway_wait::Lent::new(of(side), of(side.other())).with_life(Life::new(life, gone)) }
+    // SAFETY: inside the control area and aligned (`word`), used as atomic u32 by this crate only, and valid as long as the
+    // segment, which is kept beside what is made of this (rule above).
+    unsafe { ringway_wait::Lent::new(of(side), of(side.other())).with_life(life) }
 }
 
 /// The word that says whether `side` sleeps or has left.
@@ -65,26 +58,18 @@ pub(crate) fn asleep(segment: &Segment, side: Side) -> &Flag {
 }
 
 /// The words that say who holds `side`.
-pub(crate) struct Holder<'a> {
-    pub(crate) alive: &'a Flag,
-    pub(crate) generation: &'a Flag,
-    pub(crate) pid: &'a Flag,
-    pub(crate) namespace: &'a Wide,
-}
-
-/// See [`Holder`].
-pub(crate) fn holder(segment: &Segment, side: Side) -> Holder<'_> {
+pub(crate) fn signs(segment: &Segment, side: Side) -> LentSigns {
     let at = side.offsets();
+    let words = LifeWords {
+        alive: word(segment, at.alive).cast(),
+        generation: word(segment, at.generation).cast(),
+        pid: word(segment, at.pid).cast(),
+        namespace: word(segment, at.namespace).cast(),
+    };
     // SAFETY: inside the control area and aligned (`word`), used as atomics of their size by this crate only, and valid as
-    // long as `segment` is borrowed.
-    unsafe {
-        Holder {
-            alive: word(segment, at.alive).cast().as_ref(),
-            generation: word(segment, at.generation).cast().as_ref(),
-            pid: word(segment, at.pid).cast().as_ref(),
-            namespace: word(segment, at.namespace).cast().as_ref(),
-        }
-    }
+    // long as the segment, which is kept beside what is made of this (rule above). They are written in `End` only, which has
+    // claimed the side.
+    unsafe { LentSigns::new(words) }
 }
 
 /// The word of `side` that says how far the numbers of the messages have come.

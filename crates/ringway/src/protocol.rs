@@ -278,9 +278,11 @@ impl<P: Sends, W: Words> Outlet<P, W> {
     #[cold]
     #[inline(never)]
     fn try_loan_of_full(&mut self, ask: P::Ask) -> Result<(), NoLoan> {
+        self.bell.peer().watch();
         let died = self.bell.peer().died();
-        // What the dead one had released makes room.
+        // What the dead one had released makes room. And it may have left before its process ended.
         match self.ring.loan(ask) {
+            Err(NoLoan::Full) if died && self.bell.peer().left() => Err(NoLoan::Closed),
             Err(NoLoan::Full) if died => Err(NoLoan::Died),
             done => done,
         }
@@ -308,10 +310,11 @@ impl<P: Sends, W: Words> Outlet<P, W> {
         // A batch that was forgotten half way would keep for ever what it takes.
         ring.discard();
         let lent = bell.wait_unfenced(deadline, |receiver| {
+            // In this order: it may leave in good order and end.
+            let died = receiver.died();
             if receiver.left() {
                 return Some(Err(NoLoan::Closed));
             }
-            let died = receiver.died();
             match ring.loan(ask) {
                 Err(NoLoan::Full) if died => Some(Err(NoLoan::Died)),
                 Err(NoLoan::Full) => None,
@@ -362,9 +365,9 @@ impl<P: Sends, W: Words> Outlet<P, W> {
         self.bell.peer().died()
     }
 
-    /// The receiver's process, as it said itself; 0 if it has said nothing.
-    pub fn receiver_pid(&self) -> u32 {
-        self.bell.peer().pid()
+    /// The process whose death was last told of, as it said itself; 0 if it had said nothing.
+    pub fn dead_receiver(&self) -> u32 {
+        self.bell.peer().dead()
     }
 
     /// The producer, for what needs no bell.
@@ -452,6 +455,7 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     #[inline(never)]
     fn try_take_of_empty(&mut self) -> Result<C::Taken, NoRecord> {
         self.look_for_sleeper();
+        self.bell.peer().watch();
         if !self.bell.peer().died() {
             return Err(NoRecord::Empty);
         }
@@ -564,9 +568,9 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         self.bell.peer().died()
     }
 
-    /// The sender's process, as it said itself; 0 if it has said nothing.
-    pub fn sender_pid(&self) -> u32 {
-        self.bell.peer().pid()
+    /// The process whose death was last told of, as it said itself; 0 if it had said nothing.
+    pub fn dead_sender(&self) -> u32 {
+        self.bell.peer().dead()
     }
 
     /// The consumer, for what needs no bell.

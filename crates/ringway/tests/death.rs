@@ -13,7 +13,7 @@ use std::{
 };
 
 use ringway::{
-    Names, RecvTimeoutError, SendTimeoutError, Side, Wait,
+    Names, RecvTimeoutError, SendTimeoutError, Side, TryRecvError, Wait,
     inspect::{self, State},
     spsc::{Options, Receiver, Sender},
 };
@@ -185,6 +185,27 @@ fn the_death_of_a_process_without_a_keeper_is_told() {
     take_the_last(&mut rx);
     let told = told_while_waiting(&mut rx, dir.path(), true, || sender.kill());
     assert!(is_death_of(Side::Sender, pid, told), "{told:?}");
+}
+
+#[test]
+fn the_death_of_a_process_without_a_keeper_is_told_to_one_that_never_waits() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut rx = options(dir.path()).receiver("x").unwrap();
+    let sender = Peer::start(child("child_sends_and_waits", dir.path()).env("NO_KEEPER", "1"));
+    let pid = sender.id();
+    let patience = Instant::now() + PATIENCE;
+    let mut look = || loop {
+        match rx.try_recv().map(|message| message.len()) {
+            Err(TryRecvError::Empty) if Instant::now() < patience => thread::yield_now(),
+            done => break done,
+        }
+    };
+    assert_eq!(look().unwrap(), b"the last".len());
+    sender.kill();
+    let told = look().unwrap_err();
+    let is_its_death =
+        matches!(told, TryRecvError::PeerDied(peer) if peer.side == Side::Sender && peer.pid == pid);
+    assert!(is_its_death, "{told:?}");
 }
 
 #[test]

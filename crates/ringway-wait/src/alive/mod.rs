@@ -135,18 +135,28 @@
 //! # }
 //! ```
 
+#[cfg(not(ringway_loom))]
 mod class;
+#[cfg(not(ringway_loom))]
 mod hold;
+#[cfg(not(ringway_loom))]
 mod keeper;
+#[cfg(not(ringway_loom))]
 mod list;
+#[cfg(not(ringway_loom))]
 mod pair;
+#[cfg(not(ringway_loom))]
 mod process;
+#[cfg(not(ringway_loom))]
 mod watch;
+#[cfg(not(ringway_loom))]
 mod watches;
 
 use std::{fs, os::unix::fs::MetadataExt};
 
+#[cfg(not(ringway_loom))]
 pub use hold::Hold;
+#[cfg(not(ringway_loom))]
 pub use watch::Watch;
 
 /// In a liveness word: its holder has died. Set by the kernel.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::PathBuf,
-    thread,
+    process, thread,
     time::{Duration, Instant},
 };
 
@@ -14,8 +14,8 @@ use ringway_ring::{
 };
 use ringway_segment::{ClaimError, Segment};
 use ringway_wait::{
-    Wait,
-    alive::{Hold, died},
+    Life, Signs, Wait,
+    alive::{Hold, pid_namespace},
     has_left,
     primitive::Ordering,
 };
@@ -24,7 +24,7 @@ use super::Options;
 use crate::{
     AttachError, Corrupt, Side,
     layout::{self, CONTROL_LEN},
-    lend::{self, Holder},
+    lend,
 };
 
 /// How long one who has said that it leaves, or has died, may take to give its role up.
@@ -75,14 +75,13 @@ impl End {
                         continue;
                     }
                     // Relaxed: for people.
-                    let pid = lend::holder(&segment, side).pid.load(Ordering::Relaxed);
+                    let pid = lend::signs(&segment, side).pid().load(Ordering::Relaxed);
                     return refuse(segment, |path| AttachError::Held { side, pid, path });
                 }
                 Err(error) => return refuse(segment, |_| AttachError::Claim(error)),
             }
         }
-        let Holder { alive, generation, pid, namespace } = lend::holder(&segment, side);
-        ringway_wait::take(alive, generation, pid, namespace);
+        ringway_wait::take(&lend::signs(&segment, side), process::id(), pid_namespace());
         let mut end = Self { life: None, segment: Some(segment), side, wait, sleepers, abandons: false };
         if options.keeper
             && let Some(backing) = end.segment().backing()
@@ -102,15 +101,9 @@ impl End {
     /// The wait words, as this end sees them.
     pub(super) fn words(&self) -> ringway_wait::Lent {
         let peer = self.side.other();
-        let holder = lend::holder(self.segment(), peer);
-        // In this order: whoever comes in between has another generation. One that has the role already, and has not said so
-        // yet, is not the one that died; nor is it known by the mark of that one's death. If it cannot be told whether
-        // somebody is there, somebody is.
-        let generation = holder.generation.load(Ordering::Acquire);
-        // Relaxed: a mark of before is seen, or one that comes now and is told by the generation.
-        let had_died = died(holder.alive.load(Ordering::Relaxed));
-        let is_gone = had_died || !self.segment().is_held(peer.role()).unwrap_or(true);
-        lend::words(self.segment(), self.side, is_gone.then_some(generation))
+        let is_held = || self.segment().is_held(peer.role()).unwrap_or(true);
+        let life = Life::new(lend::signs(self.segment(), peer), is_held);
+        lend::words(self.segment(), self.side, life)
     }
 
     /// What to say of a ring that is not as a correct peer leaves it.
@@ -124,10 +117,10 @@ impl End {
 
     /// Says that nobody holds the side any more.
     fn nobody(&self, segment: &Segment) {
-        let holder = lend::holder(segment, self.side);
+        let signs = lend::signs(segment, self.side);
         // Relaxed: for people, and for a pidfd, of which only the end is believed.
-        holder.pid.store(0, Ordering::Relaxed);
-        holder.namespace.store(0, Ordering::Relaxed);
+        signs.pid().store(0, Ordering::Relaxed);
+        signs.namespace().store(0, Ordering::Relaxed);
     }
 
     /// Leaves, after closing. A name goes with the last to leave if the receiver has left and nothing is pending.

@@ -222,7 +222,7 @@ impl Receiver {
     /// Why there was no message, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
-        error(why, self.inlet.ring().corruption(), self.inlet.sender_pid())
+        error(why, self.inlet.ring().corruption(), self.inlet.dead_sender())
     }
 
     /// Bytes of data the ring has.

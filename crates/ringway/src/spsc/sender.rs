@@ -391,7 +391,7 @@ fn error(why: NoLoan, outlet: &Tx, len: usize) -> TrySendError {
         }
         (NoLoan::Closed, _) => TrySendError::Closed,
         (NoLoan::Died, _) => {
-            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.receiver_pid() })
+            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.dead_receiver() })
         }
         (NoLoan::Full | NoLoan::Corrupt, _) => TrySendError::Full,
     }

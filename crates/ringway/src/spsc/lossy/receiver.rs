@@ -137,7 +137,7 @@ impl Receiver {
                 TryRecvError::Closed
             }
             (NoRecord::Died, _) => {
-                TryRecvError::PeerDied(Peer { side: Side::Sender, pid: self.inlet.sender_pid() })
+                TryRecvError::PeerDied(Peer { side: Side::Sender, pid: self.inlet.dead_sender() })
             }
             (NoRecord::Empty | NoRecord::Corrupt, _) => TryRecvError::Empty,
         }

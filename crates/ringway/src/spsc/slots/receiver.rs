@@ -225,7 +225,7 @@ impl<T: Value> Receiver<T> {
     /// Why there was no message, in the words of users.
     #[cold]
     fn try_recv_error(&self, why: NoRecord) -> TryRecvError {
-        error(why, self.inlet.ring().corruption(), self.inlet.sender_pid())
+        error(why, self.inlet.ring().corruption(), self.inlet.dead_sender())
     }
 
     /// How many messages the ring has room for.

@@ -380,7 +380,7 @@ fn error(why: NoLoan, outlet: &Tx) -> TrySendError {
         (NoLoan::Corrupt, Some(corrupt)) => TrySendError::Corrupt(corrupt),
         (NoLoan::Closed, _) => TrySendError::Closed,
         (NoLoan::Died, _) => {
-            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.receiver_pid() })
+            TrySendError::PeerDied(Peer { side: Side::Receiver, pid: outlet.dead_receiver() })
         }
         (NoLoan::Full | NoLoan::TooLong | NoLoan::Corrupt, _) => TrySendError::Full,
     }
