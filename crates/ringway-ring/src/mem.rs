@@ -35,7 +35,8 @@ pub enum Progress {
 ///
 /// - `capacity` is a power of two ≥ 32 and never changes.
 /// - `data(g)` and `data(g + capacity / 8)` are the same word; two granules that differ modulo `capacity / 8`
-///   are different words; the `position(side)` and `progress(of)` are further words, all of them 0 when the ring is born.
+///   are different words; the `position(side)`, `progress(of)` and `taken()` are further words, all of them 0 when the ring is
+///   born.
 pub trait Mem {
     /// Bytes of a cache line, a power of two ≥ 8; data begins at one. Only speed depends on it.
     const LINE: u64 = 64;
@@ -51,6 +52,9 @@ pub trait Mem {
 
     /// What the producer says of itself. Written by the producer only.
     fn progress(&self, of: Progress) -> &Word;
+
+    /// How far the consumer has taken what it may not have released yet. Written by the consumer only.
+    fn taken(&self) -> &Word;
 
     /// The caller is about to write `count` granules from `granule` on with plain stores.
     ///
@@ -77,4 +81,10 @@ pub trait Mem {
     fn reading(&self, granule: u64, count: u64) {
         let _ = (granule, count);
     }
+}
+
+/// Whether one position lies before another; positions may wrap, and are less than half their range apart.
+#[inline(always)]
+pub(crate) fn is_before(position: u64, other: u64) -> bool {
+    other.wrapping_sub(position).wrapping_sub(1) < u64::MAX / 2
 }

@@ -31,6 +31,8 @@ pub struct Controls {
     pub producer: NonNull<u64>,
     /// The consumer's position.
     pub consumer: NonNull<u64>,
+    /// See [`Mem::taken`].
+    pub taken: NonNull<u64>,
     /// See [`Progress::Claim`].
     pub claim: NonNull<u64>,
     /// See [`Progress::Oldest`].
@@ -158,6 +160,12 @@ impl Mem for Lent {
         };
         // SAFETY: valid, aligned and only used atomically: contract of `new`.
         unsafe { word.cast::<Word>().as_ref() }
+    }
+
+    #[inline(always)]
+    fn taken(&self) -> &Word {
+        // SAFETY: valid, aligned and only used atomically: contract of `new`.
+        unsafe { self.controls.taken.cast::<Word>().as_ref() }
     }
 
     #[inline]

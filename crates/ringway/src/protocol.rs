@@ -554,8 +554,9 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         (self.taken, self.waits, &self.bell)
     }
 
-    /// Tells the sender that nobody receives any more.
+    /// Tells the sender that nobody receives any more, and gives back all that was taken: who leaves has no guard any more.
     pub fn close(&mut self) {
+        self.ring.release();
         self.bell.retire();
     }
 

@@ -3,7 +3,11 @@
 use core::cell::Cell;
 
 use super::{Header, Record, record, record::GRANULE};
-use crate::{At, Corrupt, Mem, Side, primitive::Ordering};
+use crate::{
+    At, Corrupt, Mem, Side,
+    mem::is_before,
+    primitive::{Ordering, compiler_fence},
+};
 
 /// What comes next in a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,10 @@ pub struct Consumer<M> {
     next: Cell<u64>,
     /// What the producer was told: `next - released <= capacity`.
     released: u64,
-    /// `mem.capacity()`, which what is held stays below; 0 once poisoned, so that every record takes the slow way.
+    /// What a predecessor had taken lies before this position, which is a record's beginning.
+    again: u64,
+    /// `mem.capacity()`, which what is held stays below. 0 before `again` and once poisoned, so that every record takes the
+    /// slow way.
     most: Cell<u64>,
     poison: Cell<Option<Corrupt>>,
 }
@@ -38,19 +45,47 @@ impl<M: Mem> Consumer<M> {
     /// Takes up the consuming end of a ring where the last one left it (a new ring: at its beginning).
     ///
     /// The caller is the only consumer: that its predecessor has stopped is the caller's to prove. What the
-    /// predecessor took and did not release comes again.
+    /// predecessor took and did not release comes again, [marked](Self::comes_again), unless it is
+    /// [passed over](Self::skip).
     ///
     /// # Errors
     ///
-    /// If the consumer's position is not what a correct peer leaves.
+    /// If the consumer's words, or the records that it had taken, are not what correct peers leave.
     pub fn resume(mem: M) -> Result<Self, Corrupt> {
         // Relaxed: only consumers write it; the caller's proof that the last one stopped carries the edge.
         let position = mem.position(Side::Consumer).load(Ordering::Relaxed);
         if position % GRANULE != 0 {
             return Err(Corrupt { at: At::ConsumerPosition, found: position });
         }
-        let most = Cell::new(mem.capacity());
-        Ok(Self { mem, next: Cell::new(position), released: position, most, poison: Cell::new(None) })
+        // Relaxed: as the position.
+        let taken = mem.taken().load(Ordering::Relaxed);
+        check_taken(&mem, position, taken)?;
+        let most = Cell::new(if taken == position { mem.capacity() } else { 0 });
+        let next = Cell::new(position);
+        Ok(Self { mem, next, released: position, again: taken, most, poison: Cell::new(None) })
+    }
+
+    /// Passes over what a predecessor had taken and not released: it does not come again. Says how many records that were.
+    pub fn skip(&mut self) -> u64 {
+        let mut skipped = 0;
+        while self.to_come_again() > 0 && matches!(self.advance(), Next::Record(_)) {
+            skipped += 1;
+        }
+        self.release();
+        skipped
+    }
+
+    /// Whether a predecessor had taken this record, too.
+    #[inline(always)]
+    #[must_use]
+    pub fn comes_again(&self, record: &Record) -> bool {
+        is_before(record.position, self.again)
+    }
+
+    /// Bytes from here on that a predecessor had taken.
+    #[must_use]
+    pub fn to_come_again(&self) -> u64 {
+        if is_before(self.next.get(), self.again) { self.again.wrapping_sub(self.next.get()) } else { 0 }
     }
 
     /// Takes the next record, if there is one.
@@ -64,28 +99,46 @@ impl<M: Mem> Consumer<M> {
             let next = position.wrapping_add(record::size(len));
             // The end's 8 bytes are part of the ring, too; and a hostile chain must not lead a batch around it.
             if next.wrapping_sub(self.released) < self.most.get() {
-                self.next.set(next);
-                let record = Record { position, len, kind };
-                let (granule, count) = record.granules();
-                self.mem.reading(granule, count);
-                return Next::Record(record);
+                // Relaxed: for a successor, whose proof that this one stopped carries the edge.
+                self.mem.taken().store(next, Ordering::Relaxed);
+                // Nobody reads it before that was said.
+                compiler_fence();
+                return Next::Record(self.take(Record { position, len, kind }));
             }
         }
-        if self.is_corrupt(word) {
-            return Next::Corrupt;
-        }
-        if word == Header::EMPTY { Next::Empty } else { Next::Closed }
+        self.advance_slowly(word)
     }
 
-    /// Whether a header that is no good record is none of the others either, or this end is poisoned already.
+    /// Goes on behind a record, which is the caller's now.
+    #[inline(always)]
+    fn take(&self, record: Record) -> Record {
+        self.next.set(record.position.wrapping_add(record::size(record.len)));
+        let (granule, count) = record.granules();
+        self.mem.reading(granule, count);
+        record
+    }
+
+    /// What a header says that is not that of a good record, or of one that a predecessor had taken, or this end is poisoned.
     #[cold]
     #[inline(never)]
-    fn is_corrupt(&self, word: u64) -> bool {
-        if self.poison.get().is_none() && word != Header::EMPTY && word != Header::CLOSED {
-            self.poison.set(Some(Corrupt { at: At::Header { position: self.next.get() }, found: word }));
-            self.most.set(0);
+    fn advance_slowly(&self, word: u64) -> Next {
+        let (position, left) = (self.next.get(), self.to_come_again());
+        match Header::decode(word) {
+            _ if self.poison.get().is_some() => return Next::Corrupt,
+            Header::Empty => return Next::Empty,
+            Header::Closed => return Next::Closed,
+            // That it was taken is said already, of it and of those that follow.
+            Header::Record { len, kind } if record::size(len) <= left => {
+                if record::size(len) == left {
+                    self.most.set(self.mem.capacity());
+                }
+                return Next::Record(self.take(Record { position, len, kind }));
+            }
+            Header::Record { .. } | Header::Unknown => {}
         }
-        self.poison.get().is_some()
+        self.poison.set(Some(Corrupt { at: At::Header { position }, found: word }));
+        self.most.set(0);
+        Next::Corrupt
     }
 
     /// What poisoned this end, if anything did.
@@ -98,6 +151,15 @@ impl<M: Mem> Consumer<M> {
     #[inline(always)]
     pub fn put_back(&self, record: Record) {
         if self.holds(&record) {
+            let mut taken = record.position;
+            if self.comes_again(&record) {
+                taken = self.again;
+                self.most.set(0);
+            }
+            // The reading comes before.
+            compiler_fence();
+            // Relaxed: as in `advance`.
+            self.mem.taken().store(taken, Ordering::Relaxed);
             self.next.set(record.position);
         }
     }
@@ -139,13 +201,14 @@ impl<M: Mem> Consumer<M> {
     #[must_use]
     pub fn pending(&self) -> u64 {
         let next = self.next.get();
+        let most = if self.poison.get().is_none() { self.mem.capacity() } else { 0 };
         let mut end = next;
         loop {
             // Acquire: as in `advance`.
             let word = self.mem.data(end / GRANULE).load(Ordering::Acquire);
             let Header::Record { len, .. } = Header::decode(word) else { break };
             let beyond = end.wrapping_add(record::size(len));
-            if beyond.wrapping_sub(self.released) >= self.most.get() {
+            if beyond.wrapping_sub(self.released) >= most {
                 break;
             }
             end = beyond;
@@ -167,4 +230,17 @@ impl<M: Mem> Consumer<M> {
     pub fn mem(&self) -> &M {
         &self.mem
     }
+}
+
+/// Whether records lead from `position` to `taken`, which is no further than what can be held.
+fn check_taken<M: Mem>(mem: &M, position: u64, taken: u64) -> Result<(), Corrupt> {
+    let held = taken.wrapping_sub(position);
+    let mut seen = 0;
+    while seen < held && held < mem.capacity() {
+        // Acquire: as in `advance`; so also where the producer is another one by now.
+        let word = mem.data(position.wrapping_add(seen) / GRANULE).load(Ordering::Acquire);
+        let Header::Record { len, .. } = Header::decode(word) else { break };
+        seen += record::size(len);
+    }
+    if seen == held { Ok(()) } else { Err(Corrupt { at: At::Taken, found: taken }) }
 }

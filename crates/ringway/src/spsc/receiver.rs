@@ -12,7 +12,7 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::spsc::{Consumer, Record};
 use ringway_segment::Offer;
 
-use super::{Options, after, end::End};
+use super::{Options, Redelivery, after, end::End};
 use crate::{
     AttachError, Corrupt, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
@@ -29,6 +29,8 @@ pub struct Receiver {
     inlet: CachePadded<Rx>,
     /// Bytes received when this end was taken.
     since: u64,
+    /// Messages that a predecessor had taken, and that were passed over.
+    skipped: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
 }
@@ -43,12 +45,13 @@ impl Receiver {
         Options::new().receiver_of(offer)
     }
 
-    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+    pub(super) fn new(end: End, redelivery: Redelivery) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), end.words());
-        let ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let mut ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let skipped = if redelivery == Redelivery::AtMostOnce { ring.skip() } else { 0 };
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         let since = inlet.ring().position();
-        Ok(Self { inlet: CachePadded::new(inlet), since, end })
+        Ok(Self { inlet: CachePadded::new(inlet), since, skipped, end })
     }
 
     /// The next message, waiting until there is one.
@@ -251,6 +254,13 @@ impl Receiver {
         Stats::new(messages, bytes, waits, bell)
     }
 
+    /// Messages that a killed predecessor had taken and not given back, and that do not come again: always 0 unless this end
+    /// was taken with [`Redelivery::AtMostOnce`]. They were counted, and passed over, when it was taken.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
     #[must_use]
     pub fn pages(&self) -> &Pages {
@@ -302,6 +312,21 @@ impl Received<'_> {
     #[must_use]
     pub fn kind(&self) -> u16 {
         self.record.kind()
+    }
+
+    /// Whether a receiver that was killed had taken it, too, and not given it back: it may have acted on it.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// # tx.send(b"pay")?;
+    /// let message = rx.recv()?;
+    /// assert!(!message.redelivered(), "nobody was killed");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.inlet.ring().comes_again(&self.record)
     }
 
     /// Leaves the message in the ring: it is the next one again, for this receiver or its successor.
@@ -368,7 +393,7 @@ impl ReceivedBatch<'_> {
             let left = self.left.get().checked_sub(1)?;
             let (record, bytes) = self.inlet.ring().read()?;
             self.left.set(left);
-            Some(Message { bytes, kind: record.kind() })
+            Some(Message { bytes, kind: record.kind(), redelivered: self.inlet.ring().comes_again(&record) })
         })
     }
 
@@ -399,6 +424,7 @@ impl fmt::Debug for ReceivedBatch<'_> {
 pub struct Message<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) kind: u16,
+    pub(super) redelivered: bool,
 }
 
 impl<'a> Message<'a> {
@@ -414,6 +440,13 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn kind(&self) -> u16 {
         self.kind
+    }
+
+    /// Whether a receiver that was killed had taken it, too, and not given it back; `false` if a tap saw it.
+    #[inline]
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
     }
 }
 

@@ -261,7 +261,6 @@ pub(crate) struct Taken {
 
 /// A receiving end.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Rx {
     Records(spsc::Receiver),
     Slots(slots::Receiver<Slot>),
