@@ -114,8 +114,8 @@ impl<M: Mem> Consumer<M> {
         let slot = Slot { position, stride: self.slots.stride };
         let next = position.wrapping_add(slot.stride);
         if position == self.seen.get() {
-            if is_before(position, self.again) {
-                return self.take_again(slot);
+            if is_before(position, self.again) && self.was_taken(next) {
+                return Next::Slot(self.take(slot, next));
             }
             let found = self.look();
             if position == self.seen.get() {
@@ -126,25 +126,29 @@ impl<M: Mem> Consumer<M> {
         self.mem.taken().store(next, Ordering::Relaxed);
         // Nobody reads it before that was said.
         compiler_fence();
-        self.next.set(next);
-        let (granule, count) = slot.granules();
-        self.mem.reading(granule, count);
-        Next::Slot(slot)
+        Next::Slot(self.take(slot, next))
     }
 
-    /// Takes a message that a predecessor had taken; that is said already, of it and of those that follow.
-    #[cold]
-    #[inline(never)]
-    fn take_again(&self, slot: Slot) -> Next {
-        if self.poison.get().is_some() {
-            return Next::Corrupt;
-        }
-        let next = slot.position.wrapping_add(slot.stride);
+    /// Goes on behind a slot, to `next`; it is the caller's now.
+    #[inline(always)]
+    fn take(&self, slot: Slot, next: u64) -> Slot {
         self.next.set(next);
-        self.seen.set(next);
         let (granule, count) = slot.granules();
         self.mem.reading(granule, count);
-        Next::Slot(slot)
+        slot
+    }
+
+    /// Goes on to `next`, the end of a message that a predecessor had taken: that is said already, of it and of those that
+    /// follow. Not if this end is poisoned.
+    // What is out of line gives no slot: one that came from there would have to lie in memory.
+    #[cold]
+    #[inline(never)]
+    fn was_taken(&self, next: u64) -> bool {
+        let good = self.poison.get().is_none();
+        if good {
+            self.seen.set(next);
+        }
+        good
     }
 
     /// Looks how far the producer is, and says what its word holds.

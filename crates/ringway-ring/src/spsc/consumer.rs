@@ -97,48 +97,59 @@ impl<M: Mem> Consumer<M> {
         let word = self.mem.data(position / GRANULE).load(Ordering::Acquire);
         if let Header::Record { len, kind } = Header::decode(word) {
             let next = position.wrapping_add(record::size(len));
+            let record = Record { position, len, kind };
             // The end's 8 bytes are part of the ring, too; and a hostile chain must not lead a batch around it.
             if next.wrapping_sub(self.released) < self.most.get() {
                 // Relaxed: for a successor, whose proof that this one stopped carries the edge.
                 self.mem.taken().store(next, Ordering::Relaxed);
                 // Nobody reads it before that was said.
                 compiler_fence();
-                return Next::Record(self.take(Record { position, len, kind }));
+                return Next::Record(self.take(record, next));
+            }
+            if self.was_taken(next) {
+                return Next::Record(self.take(record, next));
             }
         }
-        self.advance_slowly(word)
+        if self.is_corrupt(word) {
+            return Next::Corrupt;
+        }
+        if word == Header::EMPTY { Next::Empty } else { Next::Closed }
     }
 
-    /// Goes on behind a record, which is the caller's now.
+    /// Goes on behind a record, to `next`; it is the caller's now.
     #[inline(always)]
-    fn take(&self, record: Record) -> Record {
-        self.next.set(record.position.wrapping_add(record::size(record.len)));
+    fn take(&self, record: Record, next: u64) -> Record {
+        self.next.set(next);
         let (granule, count) = record.granules();
         self.mem.reading(granule, count);
         record
     }
 
-    /// What a header says that is not that of a good record, or of one that a predecessor had taken, or this end is poisoned.
+    /// Whether the record from here to `next` is one that a predecessor had taken: then that is said already, of it and of those
+    /// that follow.
+    // What is out of line gives no record: one that came from there would have to lie in memory.
     #[cold]
     #[inline(never)]
-    fn advance_slowly(&self, word: u64) -> Next {
-        let (position, left) = (self.next.get(), self.to_come_again());
-        match Header::decode(word) {
-            _ if self.poison.get().is_some() => return Next::Corrupt,
-            Header::Empty => return Next::Empty,
-            Header::Closed => return Next::Closed,
-            // That it was taken is said already, of it and of those that follow.
-            Header::Record { len, kind } if record::size(len) <= left => {
-                if record::size(len) == left {
-                    self.most.set(self.mem.capacity());
-                }
-                return Next::Record(self.take(Record { position, len, kind }));
-            }
-            Header::Record { .. } | Header::Unknown => {}
+    fn was_taken(&self, next: u64) -> bool {
+        let (size, left) = (next.wrapping_sub(self.next.get()), self.to_come_again());
+        if self.poison.get().is_some() || size > left {
+            return false;
         }
-        self.poison.set(Some(Corrupt { at: At::Header { position }, found: word }));
-        self.most.set(0);
-        Next::Corrupt
+        if size == left {
+            self.most.set(self.mem.capacity());
+        }
+        true
+    }
+
+    /// Whether a header that is no good record is none of the others either, or this end is poisoned already.
+    #[cold]
+    #[inline(never)]
+    fn is_corrupt(&self, word: u64) -> bool {
+        if self.poison.get().is_none() && word != Header::EMPTY && word != Header::CLOSED {
+            self.poison.set(Some(Corrupt { at: At::Header { position: self.next.get() }, found: word }));
+            self.most.set(0);
+        }
+        self.poison.get().is_some()
     }
 
     /// What poisoned this end, if anything did.
