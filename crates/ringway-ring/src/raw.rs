@@ -16,7 +16,7 @@ use core::{fmt, ptr::NonNull, slice};
 use crate::{
     Mem, Progress, Side,
     primitive::{Ordering, Word},
-    spsc::{Consumer, Follower, LoanError, Next, Producer, Record, Stores},
+    spsc::{Consumer, Follower, LoanError, Producer, Record, Stores},
 };
 
 mod copy;
@@ -249,7 +249,10 @@ impl Consumer<Lent> {
     pub fn read(&self) -> Option<(Record, &[u8])> {
         // Found together with the header's place; behind `advance` it would have to be found anew.
         let place = self.mem().behind(self.position() / 8);
-        let Next::Record(record) = self.advance() else { return None };
+        let record = match self.take_new() {
+            Some(record) => record,
+            None => self.advance_slowly()?,
+        };
         // SAFETY: it was taken just now, from the position that this end was at, and `release` needs `&mut self`.
         Some((record, unsafe { slice(place, record) }))
     }

@@ -129,6 +129,21 @@ impl<M: Mem> Consumer<M> {
         Next::Slot(self.take(slot, next))
     }
 
+    /// The next message, if there is one that nobody had taken; it is not taken. If there is none, [`advance`](Self::advance)
+    /// may still have one, or says why not.
+    #[inline(always)]
+    #[must_use]
+    pub fn peek(&self) -> Option<Slot> {
+        let position = self.next.get();
+        if position == self.seen.get() {
+            if is_before(position, self.again) {
+                return None;
+            }
+            self.look();
+        }
+        (position != self.seen.get()).then_some(Slot { position, stride: self.slots.stride })
+    }
+
     /// Goes on behind a slot, to `next`; it is the caller's now.
     #[inline(always)]
     fn take(&self, slot: Slot, next: u64) -> Slot {

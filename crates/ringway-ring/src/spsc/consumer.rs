@@ -91,19 +91,12 @@ impl<M: Mem> Consumer<M> {
     /// Takes the next record, if there is one.
     #[inline(always)]
     pub fn advance(&self) -> Next {
-        let position = self.next.get();
-        // Acquire: pairs with the Release in `Producer::publish` (payload, the 0 after it, and in a batch the
-        // headers that follow) and in `Producer::close`.
-        let word = self.mem.data(position / GRANULE).load(Ordering::Acquire);
+        let (position, word) = (self.next.get(), self.look());
         if let Header::Record { len, kind } = Header::decode(word) {
             let next = position.wrapping_add(record::size(len));
             let record = Record { position, len, kind };
-            // The end's 8 bytes are part of the ring, too; and a hostile chain must not lead a batch around it.
-            if next.wrapping_sub(self.released) < self.most.get() {
-                // Relaxed: for a successor, whose proof that this one stopped carries the edge.
-                self.mem.taken().store(next, Ordering::Relaxed);
-                // Nobody reads it before that was said.
-                compiler_fence();
+            if self.is_new(next) {
+                self.say_taken(next);
                 return Next::Record(self.take(record, next));
             }
             if self.was_taken(next) {
@@ -114,6 +107,50 @@ impl<M: Mem> Consumer<M> {
             return Next::Corrupt;
         }
         if word == Header::EMPTY { Next::Empty } else { Next::Closed }
+    }
+
+    /// The same for one who takes many, if [`take_new`](Self::take_new) gives none.
+    #[cold]
+    #[inline(never)]
+    pub fn advance_slowly(&self) -> Option<Record> {
+        if let Next::Record(record) = self.advance() { Some(record) } else { None }
+    }
+
+    /// Takes the next record, if it is a good one that nobody had taken.
+    #[inline(always)]
+    pub fn take_new(&self) -> Option<Record> {
+        let (position, word) = (self.next.get(), self.look());
+        let Header::Record { len, kind } = Header::decode(word) else { return None };
+        let next = position.wrapping_add(record::size(len));
+        if !self.is_new(next) {
+            return None;
+        }
+        self.say_taken(next);
+        Some(self.take(Record { position, len, kind }, next))
+    }
+
+    /// What the next header's place holds.
+    #[inline(always)]
+    fn look(&self) -> u64 {
+        // Acquire: pairs with the Release in `Producer::publish` (payload, the 0 after it, and in a batch the
+        // headers that follow) and in `Producer::close`.
+        self.mem.data(self.next.get() / GRANULE).load(Ordering::Acquire)
+    }
+
+    /// Whether a record from here to `next` is a good one that nobody had taken.
+    #[inline(always)]
+    fn is_new(&self, next: u64) -> bool {
+        // The end's 8 bytes are part of the ring, too; and a hostile chain must not lead a batch around it.
+        next.wrapping_sub(self.released) < self.most.get()
+    }
+
+    /// Says that all before `next` is taken.
+    #[inline(always)]
+    fn say_taken(&self, next: u64) {
+        // Relaxed: for a successor, whose proof that this one stopped carries the edge.
+        self.mem.taken().store(next, Ordering::Relaxed);
+        // Nobody reads it before that was said.
+        compiler_fence();
     }
 
     /// Goes on behind a record, to `next`; it is the caller's now.
@@ -127,7 +164,7 @@ impl<M: Mem> Consumer<M> {
 
     /// Whether the record from here to `next` is one that a predecessor had taken: then that is said already, of it and of those
     /// that follow.
-    // What is out of line gives no record: one that came from there would have to lie in memory.
+    // What is out of line gives no record: one that came from there would have to lie in memory, and so would all others.
     #[cold]
     #[inline(never)]
     fn was_taken(&self, next: u64) -> bool {
@@ -150,6 +187,19 @@ impl<M: Mem> Consumer<M> {
             self.most.set(0);
         }
         self.poison.get().is_some()
+    }
+
+    /// The next record, if there is one that nobody had taken; it is not taken. If there is none, [`advance`](Self::advance)
+    /// may still have one, or says why not.
+    #[inline(always)]
+    #[must_use]
+    pub fn peek(&self) -> Option<Record> {
+        let position = self.next.get();
+        // Relaxed: `advance` takes the edge.
+        let word = self.mem.data(position / GRANULE).load(Ordering::Relaxed);
+        let Header::Record { len, kind } = Header::decode(word) else { return None };
+        let next = position.wrapping_add(record::size(len));
+        self.is_new(next).then_some(Record { position, len, kind })
     }
 
     /// What poisoned this end, if anything did.
@@ -215,7 +265,7 @@ impl<M: Mem> Consumer<M> {
         let most = if self.poison.get().is_none() { self.mem.capacity() } else { 0 };
         let mut end = next;
         loop {
-            // Acquire: as in `advance`.
+            // Acquire: as in `look`.
             let word = self.mem.data(end / GRANULE).load(Ordering::Acquire);
             let Header::Record { len, .. } = Header::decode(word) else { break };
             let beyond = end.wrapping_add(record::size(len));
@@ -248,8 +298,8 @@ fn check_taken<M: Mem>(mem: &M, position: u64, taken: u64) -> Result<(), Corrupt
     let held = taken.wrapping_sub(position);
     let mut seen = 0;
     while seen < held && held < mem.capacity() {
-        // Acquire: as in `advance`; so also where the producer is another one by now.
-        let word = mem.data(position.wrapping_add(seen) / GRANULE).load(Ordering::Acquire);
+        // Relaxed: the predecessor had seen it, and the proof that it has stopped carries the edge.
+        let word = mem.data(position.wrapping_add(seen) / GRANULE).load(Ordering::Relaxed);
         let Header::Record { len, .. } = Header::decode(word) else { break };
         seen += record::size(len);
     }

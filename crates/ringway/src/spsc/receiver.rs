@@ -154,7 +154,7 @@ impl Receiver {
     /// ```
     #[inline]
     pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_>, RecvError> {
-        match self.inlet.take(|| None) {
+        match self.inlet.peek(|| None) {
             Ok(record) => Ok(self.batch(record, max)),
             Err(why) => Err(self.recv_error(why)),
         }
@@ -167,7 +167,7 @@ impl Receiver {
     /// [`TryRecvError`]
     #[inline]
     pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_>, TryRecvError> {
-        match self.inlet.try_take() {
+        match self.inlet.try_peek() {
             Ok(record) => Ok(self.batch(record, max)),
             Err(why) => Err(self.try_recv_error(why)),
         }
@@ -184,7 +184,7 @@ impl Receiver {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_>, RecvTimeoutError> {
-        let record = self.take_until(|| after(timeout))?;
+        let record = self.peek_until(|| after(timeout))?;
         Ok(self.batch(record, max))
     }
 
@@ -199,14 +199,18 @@ impl Receiver {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_>, RecvTimeoutError> {
-        let record = self.take_until(|| Some(deadline))?;
+        let record = self.peek_until(|| Some(deadline))?;
         Ok(self.batch(record, max))
     }
 
     #[inline]
+    fn peek_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Record, RecvTimeoutError> {
+        self.inlet.peek(deadline).map_err(|why| self.recv_timeout_error(why))
+    }
+
+    #[inline]
     fn batch(&mut self, first: Record, max: usize) -> ReceivedBatch<'_> {
-        // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring().put_back(first);
+        // Iterating takes it; what nobody iterates over is not received.
         ReceivedBatch { inlet: &mut self.inlet, first, max, left: Cell::new(max) }
     }
 
@@ -340,8 +344,7 @@ impl Received<'_> {
     /// ```
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring().put_back(self.record);
-        self.inlet.count_instead(0);
+        self.inlet.put_back(self.record);
     }
 }
 
@@ -390,9 +393,11 @@ impl ReceivedBatch<'_> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         std::iter::from_fn(|| {
-            let left = self.left.get().checked_sub(1)?;
+            if self.left.get() == 0 {
+                return None;
+            }
             let (record, bytes) = self.inlet.ring().read()?;
-            self.left.set(left);
+            self.left.set(self.left.get() - 1);
             Some(Message { bytes, kind: record.kind(), redelivered: self.inlet.ring().comes_again(&record) })
         })
     }
@@ -408,7 +413,7 @@ impl ReceivedBatch<'_> {
 impl Drop for ReceivedBatch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.inlet.count_instead((self.max - self.left.get()) as u64);
+        self.inlet.count((self.max - self.left.get()) as u64);
         self.inlet.release();
     }
 }

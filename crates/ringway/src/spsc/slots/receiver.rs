@@ -158,7 +158,7 @@ impl<T: Value> Receiver<T> {
     /// ```
     #[inline]
     pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, RecvError> {
-        match self.inlet.take(|| None) {
+        match self.inlet.peek(|| None) {
             Ok(slot) => Ok(self.batch(slot, max)),
             Err(why) => Err(self.recv_error(why)),
         }
@@ -171,7 +171,7 @@ impl<T: Value> Receiver<T> {
     /// [`TryRecvError`]
     #[inline]
     pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, TryRecvError> {
-        match self.inlet.try_take() {
+        match self.inlet.try_peek() {
             Ok(slot) => Ok(self.batch(slot, max)),
             Err(why) => Err(self.try_recv_error(why)),
         }
@@ -188,7 +188,7 @@ impl<T: Value> Receiver<T> {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
-        let slot = self.take_until(|| after(timeout))?;
+        let slot = self.peek_until(|| after(timeout))?;
         Ok(self.batch(slot, max))
     }
 
@@ -203,14 +203,19 @@ impl<T: Value> Receiver<T> {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
-        let slot = self.take_until(|| Some(deadline))?;
+        let slot = self.peek_until(|| Some(deadline))?;
         Ok(self.batch(slot, max))
     }
 
     #[inline]
+    fn peek_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Slot, RecvTimeoutError> {
+        self.inlet.peek(deadline).map_err(|why| self.recv_timeout_error(why))
+    }
+
+    #[inline]
     fn batch(&mut self, first: Slot, max: usize) -> ReceivedBatch<'_, T> {
-        // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring().put_back(first);
+        // Iterating takes it; what nobody iterates over is not received. A batch counts once.
+        self.inlet.count(1);
         let redelivered = (self.inlet.ring().to_come_again() as usize).min(max);
         ReceivedBatch {
             inlet: &mut self.inlet,
