@@ -284,6 +284,8 @@ const ASLEEP: u16 = 2;
 const BELL: u16 = 4;
 /// The sender's alone.
 const CLAIM: u16 = 12;
+/// The receiver's alone.
+const TAKEN: u16 = 15;
 
 fn seeds() -> Vec<Seed> {
     let calls = |calls: &[Call]| calls.iter().copied().map(Step::Call).collect::<Vec<_>>();
@@ -295,7 +297,7 @@ fn seeds() -> Vec<Seed> {
     let receive = |timed| Step::Call(Call::Receive { timed, fate: Fate::Done });
     let granule = |n: u64| (CONTROL_WORDS + n) as u16;
     let look = |timed| Step::Call(Call::Look { timed });
-    let struck: [(_, u8, Vec<Step>); 14] = [
+    let struck: [(_, u8, Vec<Step>); 15] = [
         (
             "never-sleeps",
             1,
@@ -315,6 +317,17 @@ fn seeds() -> Vec<Seed> {
             "receiver-position-odd",
             0,
             vec![send(false, 4000), scribble(POSITION + 1, Value::Bit(0)), send(true, 100), send(false, 0)],
+        ),
+        (
+            "taken-before-the-receiver-comes",
+            0,
+            vec![
+                send(false, 8),
+                send(false, 9),
+                scribble(TAKEN, Value::Near(16)),
+                receive(false),
+                receive(true),
+            ],
         ),
         (
             "sender-position-anything",

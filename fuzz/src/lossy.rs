@@ -250,10 +250,8 @@ struct Oracle {
     all: Vec<Sent>,
     /// If the newest are lost, the numbers of what is in the ring.
     queue: Queue<usize>,
-    /// The number of the next message that the receiver has not had, nor been told of,
+    /// The number of the next message that the receiver has not had, nor been told of.
     expected: usize,
-    /// and what a successor of the receiver would begin with.
-    said: usize,
     /// How many were lost, as the receiver was told.
     told: u64,
     /// The receiver has not looked yet.
@@ -273,7 +271,6 @@ impl Oracle {
             all: Vec::new(),
             queue: Queue::default(),
             expected: 0,
-            said: 0,
             told: 0,
             fresh: true,
             end: 0,
@@ -314,9 +311,8 @@ impl Oracle {
 
     /// Holds what was received to what must be.
     fn receive(&mut self, given: &Result<(Vec<u8>, u64), Refusal>) {
-        self.said = self.expected;
         let next = match self.lose {
-            Lose::Newest => self.next_in_order(),
+            Lose::Newest => self.queue.take(),
             Lose::Oldest => self.next_that_is_left(given),
         };
         self.fresh = false;
@@ -329,20 +325,6 @@ impl Oracle {
         assert_eq!(*given, next.map(|n| (self.all[n].bytes.clone(), lost)));
         self.told += lost;
         self.expected = upto + usize::from(next.is_ok());
-        if next == Err(Refusal::Closed) {
-            self.said = self.expected;
-        }
-    }
-
-    /// The number of what must be received of a ring that is read in order.
-    fn next_in_order(&mut self) -> Result<usize, Refusal> {
-        loop {
-            match self.queue.take() {
-                // A predecessor has had it.
-                Ok(n) if n < self.expected => self.queue.give_back(),
-                done => return done,
-            }
-        }
     }
 
     /// The number of what must be received of a ring that is written over, given that so many were lost.
@@ -367,13 +349,12 @@ impl Oracle {
 
     /// The receiver drops what it has received.
     fn release(&mut self) {
-        self.said = self.expected;
         self.queue.give_back();
     }
 
     fn receiver_leaves(&mut self, sender_is_there: bool) {
         self.queue.receiver_leaves(sender_is_there);
-        (self.expected, self.told, self.fresh) = (self.said, 0, true);
+        (self.told, self.fresh) = (0, true);
     }
 
     fn assert_status(&self, status: &inspect::Status) {

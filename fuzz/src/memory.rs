@@ -27,7 +27,7 @@ const NOTHING: usize = (4 << 30) + CAPACITY;
 const HEADER_PAGE: usize = 4096;
 
 /// How many control words a mirror has.
-pub(crate) const MIRROR_WORDS: u64 = 5;
+pub(crate) const MIRROR_WORDS: u64 = 6;
 
 /// A ring's memory: data that is there twice, and its control words on the heap, where AddressSanitizer sees
 /// them.
@@ -36,7 +36,7 @@ pub(crate) const MIRROR_WORDS: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Mirror {
     data: NonNull<u8>,
-    /// The producer's position, the consumer's, and the producer's claim, oldest and count.
+    /// The producer's position, the consumer's, the producer's claim, oldest and count, and what the consumer has taken.
     controls: Box<[Word; MIRROR_WORDS as usize]>,
 }
 
@@ -83,8 +83,8 @@ impl Mirror {
     /// only, and only while no slice of a payload is alive.
     pub(crate) fn lend(&self) -> Lent {
         let words = self.controls.each_ref().map(|word| NonNull::from(word).cast::<u64>());
-        let [producer, consumer, claim, oldest, sent] = words;
-        let controls = Controls { producer, consumer, claim, oldest, sent };
+        let [producer, consumer, claim, oldest, sent, taken] = words;
+        let controls = Controls { producer, consumer, taken, claim, oldest, sent };
         // SAFETY:
         // - the controls are atomic words, valid as long as `self`: targets keep it longer than what they make of this;
         // - the data is page-aligned and there twice, for ever;
@@ -114,7 +114,7 @@ impl Mirror {
 pub(crate) struct Scribbler(NonNull<u8>);
 
 /// How many control words there are.
-pub(crate) const CONTROL_WORDS: u64 = 15;
+pub(crate) const CONTROL_WORDS: u64 = 16;
 
 impl Scribbler {
     /// Maps a ring's memory of [`CAPACITY`] bytes of data.
@@ -136,9 +136,16 @@ impl Scribbler {
             self.word(offset).store(0, Ordering::Relaxed);
         }
         let [sender, receiver] = [Side::Sender, Side::Receiver].map(Side::offsets);
-        let begin =
-            [sender.position, sender.claim, sender.oldest, sender.number, receiver.position, receiver.number];
-        begin.into_iter().for_each(|offset| self.word(offset).store(start, Ordering::Relaxed));
+        let begins = [
+            sender.position,
+            sender.claim,
+            sender.oldest,
+            sender.number,
+            receiver.position,
+            receiver.number,
+            receiver.taken,
+        ];
+        begins.into_iter().for_each(|offset| self.word(offset).store(start, Ordering::Relaxed));
     }
 
     /// Changes one of its words: a control word, or from `CONTROL_WORDS` on a granule of the data.
@@ -157,8 +164,8 @@ impl Scribbler {
             5 => return update(self.word(side.number), change),
             _ => {
                 let sender = Side::Sender.offsets();
-                let only_its = [sender.claim, sender.oldest, sender.sent];
-                return update(self.word(only_its[(place - 12) as usize]), change);
+                let of_one = [sender.claim, sender.oldest, sender.sent, Side::Receiver.offsets().taken];
+                return update(self.word(of_one[(place - 12) as usize]), change);
             }
         };
         // SAFETY: an aligned 32-bit word inside the control area; everyone accesses it as an atomic of that size, but for

@@ -29,7 +29,8 @@ impl<T: Clone> Queue<T> {
     }
 
     pub(crate) fn receiver_leaves(&mut self, sender_is_there: bool) {
-        self.taken = 0;
+        // Who leaves gives everything back.
+        self.give_back();
         self.deserted = sender_is_there;
     }
 

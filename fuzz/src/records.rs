@@ -35,6 +35,7 @@ pub const TARGET: Target = Target { name: "records", run, seeds };
 const CLAIM: u64 = GRANULES + 2;
 const OLDEST: u64 = GRANULES + 3;
 const SENT: u64 = GRANULES + 4;
+const TAKEN: u64 = GRANULES + 5;
 
 /// One call, or one word overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ enum Step {
     Close,
     /// Another consumer comes.
     Consume,
+    /// It passes over what its predecessor had taken.
+    Skip,
     Advance,
     /// Takes all there is.
     Drain,
@@ -109,6 +112,7 @@ impl Step {
             Self::Look => (18, None),
             Self::Accept => (19, None),
             Self::CatchUp => (20, None),
+            Self::Skip => (21, None),
         };
         to.push(number);
         to.extend(operand.map(u16::to_le_bytes).into_iter().flatten());
@@ -117,7 +121,7 @@ impl Step {
 
 impl<'a> Arbitrary<'a> for Step {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match from.arbitrary::<u8>()? % 21 {
+        Ok(match from.arbitrary::<u8>()? % 22 {
             0 => Self::Produce,
             1 => Self::Loan { len: from.arbitrary()? },
             2 => Self::Trim { len: from.arbitrary()? },
@@ -138,7 +142,8 @@ impl<'a> Arbitrary<'a> for Step {
             17 => Self::Follow { oldest: true },
             18 => Self::Look,
             19 => Self::Accept,
-            _ => Self::CatchUp,
+            20 => Self::CatchUp,
+            _ => Self::Skip,
         })
     }
 }
@@ -151,6 +156,7 @@ struct Input {
     claim: u64,
     oldest: u64,
     sent: u64,
+    taken: u64,
     /// Bytes of the data from the consumer's position on; the rest is zero.
     data: Vec<u8>,
     steps: Vec<Step>,
@@ -164,6 +170,7 @@ impl Input {
         to.extend(self.claim.to_le_bytes());
         to.extend(self.oldest.to_le_bytes());
         to.extend(self.sent.to_le_bytes());
+        to.extend(self.taken.to_le_bytes());
         to.extend((self.data.len() as u16).to_le_bytes());
         to.extend(&self.data);
         self.steps.iter().for_each(|step| step.encode(&mut to));
@@ -174,14 +181,15 @@ impl Input {
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
         let (consumer, producer) = (from.arbitrary()?, from.arbitrary()?);
-        let (claim, oldest, sent) = (from.arbitrary()?, from.arbitrary()?, from.arbitrary()?);
+        let (claim, oldest) = (from.arbitrary()?, from.arbitrary()?);
+        let (sent, taken) = (from.arbitrary()?, from.arbitrary()?);
         let len = usize::from(from.arbitrary::<u16>()?) % (CAPACITY + 1);
         let data = from.bytes(len.min(from.len()))?.to_vec();
         let mut steps = Vec::new();
         while !from.is_empty() && steps.len() < STEPS {
             steps.push(from.arbitrary()?);
         }
-        Ok(Self { consumer, producer, claim, oldest, sent, data, steps })
+        Ok(Self { consumer, producer, claim, oldest, sent, taken, data, steps })
     }
 }
 
@@ -233,6 +241,7 @@ impl<'a> Ends<'a> {
         mirror.word(CLAIM).store(input.claim, Ordering::Relaxed);
         mirror.word(OLDEST).store(input.oldest, Ordering::Relaxed);
         mirror.word(SENT).store(input.sent, Ordering::Relaxed);
+        mirror.word(TAKEN).store(input.taken, Ordering::Relaxed);
         ends
     }
 
@@ -271,10 +280,16 @@ impl<'a> Ends<'a> {
                 let word = self.mirror.word(u64::from(place) % (GRANULES + MIRROR_WORDS));
                 return word.store(value.of(word.load(Ordering::Relaxed)), Ordering::Relaxed);
             }
+            Step::Skip => {
+                if let Some(consumer) = &mut self.consumer {
+                    assert!(consumer.skip() < GRANULES, "no more than can be taken");
+                    self.held.clear();
+                }
+            }
             Step::Advance => drop(self.advance()),
             Step::Drain => self.drain(),
             Step::PutBack { which } => {
-                if let Some(consumer) = self.consumer.as_ref().filter(|_| !self.held.is_empty()) {
+                if let Some(consumer) = self.consumer.as_mut().filter(|_| !self.held.is_empty()) {
                     let first = usize::from(which) % self.held.len();
                     consumer.put_back(self.held[first]);
                     self.held.truncate(first);
@@ -379,12 +394,15 @@ impl<'a> Ends<'a> {
     fn consume(&mut self) {
         self.consumer = None;
         self.held.clear();
-        let counted = Counted::new(self.mirror);
+        let (counted, taken) = (Counted::new(self.mirror), self.mirror.word(TAKEN));
+        let before = taken.load(Ordering::Relaxed);
         if let Ok(consumer) = Consumer::resume(&counted) {
             while let Next::Record(_) = consumer.advance() {}
-            // A record takes a granule at least; then there is one look that finds none.
-            assert!(counted.looks.get() <= GRANULES + 1, "walks around the ring");
+            // A record takes a granule at least. Each is looked at, and either looked at before, as one that was taken, or said to
+            // be taken; then there is one look that finds none. And there are the two words.
+            assert!(counted.looks.get() <= 2 * GRANULES + 3, "walks around the ring");
         }
+        taken.store(before, Ordering::Relaxed);
         self.consumer = Consumer::resume(self.mirror.lend()).ok();
         self.done += usize::from(self.consumer.is_some());
     }
@@ -522,6 +540,11 @@ impl Mem for &Counted {
         self.looks.set(self.looks.get() + 1);
         self.lent.progress(of)
     }
+
+    fn taken(&self) -> &Word {
+        self.looks.set(self.looks.get() + 1);
+        self.lent.taken()
+    }
 }
 
 /// Memory as correct ends leave it that begin at `position`.
@@ -537,8 +560,8 @@ fn left_by(
 ) -> Input {
     let mirror = Mirror::new();
     let (data, steps) = (Vec::new(), Vec::new());
-    let [consumer, producer, claim, oldest] = [position; 4];
-    let mut input = Input { consumer, producer, claim, oldest, sent: 0, data, steps };
+    let [consumer, producer, claim, oldest, taken] = [position; 5];
+    let mut input = Input { consumer, producer, claim, oldest, sent: 0, taken, data, steps };
     let ends = Ends::new(&mirror, &input);
     let mut producer = resume(mirror.lend()).expect("a new ring is good");
     let mut consumer = Consumer::resume(mirror.lend()).expect("a new ring is good");
@@ -548,6 +571,7 @@ fn left_by(
     input.claim = mirror.word(CLAIM).load(Ordering::Relaxed);
     input.oldest = mirror.word(OLDEST).load(Ordering::Relaxed);
     input.sent = mirror.word(SENT).load(Ordering::Relaxed);
+    input.taken = mirror.word(TAKEN).load(Ordering::Relaxed);
     let from = input.consumer / 8;
     let words =
         (from..from + GRANULES).map(|granule| mirror.word(granule % GRANULES).load(Ordering::Relaxed));
@@ -566,7 +590,7 @@ fn send(producer: &mut Producer<Lent>, len: usize) {
 fn seeds() -> Vec<Seed> {
     use Step::{
         Abort, Accept, Advance, CatchUp, Close, Consume, Discard, Drain, Follow, Loan, Look, Overwrite,
-        Produce, Publish, PutBack, Release, Send, Stage, Trim,
+        Produce, Publish, PutBack, Release, Send, Skip, Stage, Trim,
     };
     let nothing = |_: &mut Producer<Lent>, _: &mut Consumer<Lent>| {};
     let three = |producer: &mut Producer<Lent>, _: &mut Consumer<Lent>| {
@@ -589,6 +613,14 @@ fn seeds() -> Vec<Seed> {
     vec![
         seed("new", left(0, nothing), vec![Loan { len: 8 }, Send { kind: 1 }, Advance, Release, Advance]),
         seed("three-records", left(0, three), take_all.clone()),
+        seed(
+            "two-of-three-records-taken",
+            left(0, |producer, consumer| {
+                three(producer, consumer);
+                let _ = (consumer.advance(), consumer.advance());
+            }),
+            vec![Consume, Drain, PutBack { which: 1 }, Consume, Advance, Release, Consume, Skip, Drain],
+        ),
         seed("three-records-around-the-end", left(end - 24, three), take_all.clone()),
         seed("three-records-where-positions-wrap", left(0u64.wrapping_sub(16), three), take_all.clone()),
         seed(
@@ -792,6 +824,7 @@ fn seeds() -> Vec<Seed> {
             Input { data: vec![0xff; 8], ..left(0, nothing) },
             vec![Advance, Produce, Advance],
         ),
+        seed("bad-taken", Input { taken: 16, ..left(0, three) }, vec![Consume, Drain, Produce]),
         seed("bad-position", Input { consumer: 12, ..left(0, nothing) }, vec![Consume, Produce]),
         seed(
             "bad-chain-around-the-ring",

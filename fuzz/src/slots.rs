@@ -360,6 +360,8 @@ fn look<T: Value>(value: &T) {
 /// Places of the positions,
 const SENDER: u16 = 0;
 const RECEIVER: u16 = 1;
+/// of what the receiver had taken,
+const TAKEN: u16 = 15;
 /// and of the words that say who lives.
 const SENDER_ALIVE: u16 = 6;
 const RECEIVER_ALIVE: u16 = 7;
@@ -424,7 +426,7 @@ fn seeds() -> Vec<Seed> {
     let (send, receive, leaves) =
         (Step::Call(sends(done, 2)), Step::Call(receives(done, 9)), Step::Call(leaves));
     let come = [send, Step::Call(Call::Receive { timed: true, fate: done })];
-    let struck: [(_, u8, Vec<Step>); 9] = [
+    let struck: [(_, u8, Vec<Step>); 10] = [
         (
             "sender-position-beyond-the-ring",
             4,
@@ -433,6 +435,11 @@ fn seeds() -> Vec<Seed> {
         ("sender-position-between-slots", 3, vec![scribble(SENDER, Written::Near(1)), receive, receive]),
         ("sender-position-goes-back", 1, vec![scribble(SENDER, Written::Near(-2)), receive, receive, send]),
         ("receiver-position-between-slots", 5, vec![scribble(RECEIVER, Written::Near(1)), send, send, send]),
+        (
+            "taken-before-the-receiver-comes",
+            1,
+            vec![send, send, scribble(TAKEN, Written::Near(1)), receive, receive],
+        ),
         ("receiver-position-ahead", 6, vec![scribble(RECEIVER, Written::Any(1 << 20)), send, send, leaves]),
         (
             "closed-by-another",

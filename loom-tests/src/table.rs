@@ -20,7 +20,7 @@ pub struct Table(Arc<Memory>);
 struct Memory {
     words: Vec<Word>,
     shadow: Vec<Shadow>,
-    controls: [Word; 5],
+    controls: [Word; 6],
 }
 
 /// A cell whose accesses loom orders.
@@ -37,7 +37,7 @@ impl Table {
         Self(Arc::new(Memory {
             words: (0..granules).map(|_| Word::new(0)).collect(),
             shadow: (0..granules).map(|_| Shadow(UnsafeCell::new(()))).collect(),
-            controls: [0; 5].map(Word::new),
+            controls: [0; 6].map(Word::new),
         }))
     }
 
@@ -63,7 +63,7 @@ impl Mem for Table {
     /// So that records of one granule share a line and larger ones do not.
     const LINE: u64 = 32;
     /// Payloads of more than one granule.
-    const TAKEN_OVER: Range<u64> = 9..u64::MAX;
+    const OWNED: Range<u64> = 9..u64::MAX;
 
     fn capacity(&self) -> u64 {
         self.0.words.len() as u64 * 8
@@ -82,6 +82,11 @@ impl Mem for Table {
     fn progress(&self, of: Progress) -> &Word {
         kill::count();
         &self.0.controls[2 + of as usize]
+    }
+
+    fn taken(&self) -> &Word {
+        kill::count();
+        &self.0.controls[5]
     }
 
     fn writing(&self, granule: u64, count: u64) {

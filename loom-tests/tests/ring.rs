@@ -65,6 +65,34 @@ fn receive(consumer: &mut Consumer<Table>) -> u64 {
     }
 }
 
+/// Receives 1, 2 and 3, and is killed after so many accesses: the last message that it had, and that it released.
+fn receive_until_killed(consumer: &mut Consumer<Table>, accesses: u32) -> (u64, u64) {
+    let (mut had, mut done) = (0, 0);
+    kill::after(accesses, || {
+        for n in 1..=3 {
+            while !matches!(consumer.advance(), Next::Record(_)) {
+                thread::yield_now();
+            }
+            had = n;
+            consumer.release();
+            done = n;
+        }
+    });
+    (had, done)
+}
+
+/// Receives a message, and whether it says that it was taken before.
+fn receive_marked(consumer: &mut Consumer<Table>) -> (u64, bool) {
+    loop {
+        if let Next::Record(record) = consumer.advance() {
+            let found = (consumer.mem().read(record), consumer.comes_again(&record));
+            consumer.release();
+            return found;
+        }
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn messages_arrive_whole_and_in_order() {
     model("hand-over", || {
@@ -403,27 +431,73 @@ fn a_successor_does_not_overwrite_what_is_being_read() {
 }
 
 #[test]
-fn a_successor_gets_again_what_a_killed_consumer_had_not_released() {
-    // A receive that finds its message at once: header, payload, position. An empty ring takes more looks.
-    kill::everywhere(7, |accesses| {
+fn a_successor_gets_again_what_a_killed_consumer_had_not_released_and_knows_what_it_had_taken() {
+    // A receive that finds its message at once: header, taken, payload, position. An empty ring takes more looks.
+    kill::everywhere(9, |accesses| {
         bounded(&format!("consumer killed after {accesses} accesses"), 3, move || {
             let table = Table::new(ONE);
             let mut tx = producer(&table);
             let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
             let mut rx = consumer(&table);
-            let mut done = 0;
-            kill::after(accesses, || {
-                for n in 1..=3 {
-                    assert_eq!(receive(&mut rx), n);
-                    done = n;
-                }
-            });
+            let (had, done) = receive_until_killed(&mut rx, accesses);
             drop(rx);
             let mut rx = consumer(&table);
             for n in done + 1..=3 {
-                assert_eq!(receive(&mut rx), n);
+                assert_eq!(receive_marked(&mut rx), (n, n <= had));
             }
             sender.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_successor_that_passes_over_what_was_taken_gets_no_message_twice() {
+    kill::everywhere(9, |accesses| {
+        bounded(&format!("consumer killed after {accesses} accesses, skipped"), 3, move || {
+            let table = Table::new(ONE);
+            let mut tx = producer(&table);
+            let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+            let mut rx = consumer(&table);
+            let (had, done) = receive_until_killed(&mut rx, accesses);
+            drop(rx);
+            let mut rx = consumer(&table);
+            assert_eq!(rx.skip(), had - done);
+            for n in had + 1..=3 {
+                assert_eq!(receive_marked(&mut rx), (n, false));
+            }
+            sender.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn what_comes_again_stays_marked_until_it_is_released_whoever_dies() {
+    kill::everywhere(u32::MAX, |accesses| {
+        model(&format!("consumer killed, its successor after {accesses} accesses"), move || {
+            let table = Table::new(THREE);
+            let mut tx = producer(&table);
+            (1..=3).for_each(|n| send(&mut tx, n));
+            let rx = consumer(&table);
+            assert_eq!((take(&rx), take(&rx)), (Some(1), Some(2)));
+            drop(rx);
+
+            let (mut had, mut done) = (2, 0);
+            kill::after(accesses, || {
+                let mut rx = consumer(&table);
+                let Next::Record(first) = rx.advance() else { panic!() };
+                rx.put_back(first);
+                for n in 1..=3 {
+                    assert!(matches!(rx.advance(), Next::Record(_)));
+                    had = had.max(n);
+                    rx.release();
+                    done = n;
+                }
+            });
+            let mut rx = consumer(&table);
+            for n in done + 1..=3 {
+                assert_eq!(receive_marked(&mut rx), (n, n <= had));
+            }
+            assert_eq!(rx.advance(), Next::Empty);
         });
     });
 }
@@ -507,6 +581,7 @@ fn what_is_put_back_is_not_released() {
         let Next::Record(record) = rx.advance() else { panic!() };
         rx.put_back(record);
         rx.release();
+        assert_eq!(table.taken().load(Ordering::Relaxed), 0, "nothing is taken");
         assert_eq!(receive(&mut rx), 1);
         assert_eq!(receive(&mut rx), 2);
         sender.join().unwrap();

@@ -18,6 +18,8 @@ type Rx = Inlet<Consumer<Table>, Line>;
 /// Two granules a message, and one more than two slots take: slots move from lap to lap.
 const SIZE: u64 = 16;
 const TWO: u64 = 32;
+/// Room for four.
+const FOUR: u64 = 64;
 /// Three granules a message: one slot, and every other one wraps.
 const WIDE: u64 = 24;
 
@@ -74,6 +76,34 @@ fn receive(consumer: &mut Consumer<Table>) -> u64 {
         if let Some(value) = take(consumer) {
             consumer.release();
             return value;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Receives 1, 2 and 3, and is killed after so many accesses: the last message that it had, and that it released.
+fn receive_until_killed(consumer: &mut Consumer<Table>, accesses: u32) -> (u64, u64) {
+    let (mut had, mut done) = (0, 0);
+    kill::after(accesses, || {
+        for n in 1..=3 {
+            while !matches!(consumer.advance(), Next::Slot(_)) {
+                thread::yield_now();
+            }
+            had = n;
+            consumer.release();
+            done = n;
+        }
+    });
+    (had, done)
+}
+
+/// Receives a message, and whether it says that it was taken before.
+fn receive_marked(consumer: &mut Consumer<Table>) -> (u64, bool) {
+    loop {
+        if let Next::Slot(slot) = consumer.advance() {
+            let found = (read(consumer, slot.granules()), consumer.comes_again(&slot));
+            consumer.release();
+            return found;
         }
         thread::yield_now();
     }
@@ -147,6 +177,7 @@ fn a_slot_put_back_is_not_released() {
         let Next::Slot(slot) = rx.advance() else { panic!() };
         rx.put_back(slot);
         rx.release();
+        assert_eq!(table.taken().load(Ordering::Relaxed), 0, "nothing is taken");
         assert_eq!((receive(&mut rx), receive(&mut rx)), (1, 2));
         sender.join().unwrap();
     });
@@ -314,26 +345,73 @@ fn a_successor_goes_on_after_a_producer_of_slots_killed_at_any_access() {
 }
 
 #[test]
-fn a_successor_gets_again_what_a_killed_consumer_of_slots_had_not_released() {
+fn a_successor_gets_again_what_a_killed_consumer_of_slots_had_not_released_and_knows_what_it_had_taken() {
+    // A receive that finds its message at once: the producer's position, taken, position. An empty ring takes more looks.
     kill::everywhere(9, |accesses| {
         bounded(&format!("slots: consumer killed after {accesses} accesses"), 3, move || {
             let table = Table::new(TWO);
             let mut tx = producer(&table, WIDE);
             let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
             let mut rx = consumer(&table, WIDE);
-            let mut done = 0;
-            kill::after(accesses, || {
-                for n in 1..=3 {
-                    assert_eq!(receive(&mut rx), n);
-                    done = n;
-                }
-            });
+            let (had, done) = receive_until_killed(&mut rx, accesses);
             drop(rx);
             let mut rx = consumer(&table, WIDE);
             for n in done + 1..=3 {
-                assert_eq!(receive(&mut rx), n);
+                assert_eq!(receive_marked(&mut rx), (n, n <= had));
             }
             sender.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_successor_that_passes_over_slots_that_were_taken_gets_no_message_twice() {
+    kill::everywhere(9, |accesses| {
+        bounded(&format!("slots: consumer killed after {accesses} accesses, skipped"), 3, move || {
+            let table = Table::new(TWO);
+            let mut tx = producer(&table, WIDE);
+            let sender = thread::spawn(move || (1..=3).for_each(|n| send(&mut tx, n)));
+            let mut rx = consumer(&table, WIDE);
+            let (had, done) = receive_until_killed(&mut rx, accesses);
+            drop(rx);
+            let mut rx = consumer(&table, WIDE);
+            assert_eq!(rx.skip(), had - done);
+            for n in had + 1..=3 {
+                assert_eq!(receive_marked(&mut rx), (n, false));
+            }
+            sender.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn slots_that_come_again_stay_marked_until_they_are_released_whoever_dies() {
+    kill::everywhere(u32::MAX, |accesses| {
+        model(&format!("slots: consumer killed, its successor after {accesses} accesses"), move || {
+            let table = Table::new(FOUR);
+            let mut tx = producer(&table, SIZE);
+            (1..=3).for_each(|n| send(&mut tx, n));
+            let rx = consumer(&table, SIZE);
+            assert_eq!((take(&rx), take(&rx)), (Some(1), Some(2)));
+            drop(rx);
+
+            let (mut had, mut done) = (2, 0);
+            kill::after(accesses, || {
+                let mut rx = consumer(&table, SIZE);
+                let Next::Slot(first) = rx.advance() else { panic!() };
+                rx.put_back(first);
+                for n in 1..=3 {
+                    assert!(matches!(rx.advance(), Next::Slot(_)));
+                    had = had.max(n);
+                    rx.release();
+                    done = n;
+                }
+            });
+            let mut rx = consumer(&table, SIZE);
+            for n in done + 1..=3 {
+                assert_eq!(receive_marked(&mut rx), (n, n <= had));
+            }
+            assert_eq!(rx.advance(), Next::Empty);
         });
     });
 }

@@ -15,6 +15,8 @@ pub enum At {
     ProducerPosition,
     /// The consumer's position word.
     ConsumerPosition,
+    /// The word that says what the consumer had taken.
+    Taken,
     /// The word that says where the oldest record is.
     Oldest,
     /// The word that says up to where the producer may be writing.
@@ -38,6 +40,7 @@ impl fmt::Display for Corrupt {
             At::Header { position } => write!(f, "the record header at position {position}")?,
             At::ProducerPosition => write!(f, "the sender's position")?,
             At::ConsumerPosition => write!(f, "the receiver's position")?,
+            At::Taken => write!(f, "the word that says what the receiver had taken")?,
             At::Oldest => write!(f, "the position of the oldest record")?,
             At::Claim => write!(f, "the sender's claim")?,
         }

@@ -15,10 +15,10 @@
 //! # use core::ptr::NonNull;
 //! # // A ring over private memory: words, then the data. No record of this example wraps, so the second,
 //! # // "mirrored" half is simply never looked at.
-//! # let mut words = vec![0u64; 5];
+//! # let mut words = vec![0u64; 6];
 //! # let mut bytes = vec![0u64; 2 * 64 / 8];
-//! # let [producer, consumer, claim, oldest, sent] = [0, 1, 2, 3, 4].map(|n| NonNull::from(&mut words[n]));
-//! # let controls = Controls { producer, consumer, claim, oldest, sent };
+//! # let [producer, consumer, taken, claim, oldest, sent] = [0, 1, 2, 3, 4, 5].map(|n| NonNull::from(&mut words[n]));
+//! # let controls = Controls { producer, consumer, taken, claim, oldest, sent };
 //! # let data = NonNull::new(bytes.as_mut_ptr().cast()).unwrap();
 //! # let lent = || unsafe {
 //! #     Lent::new(controls, data, 64)

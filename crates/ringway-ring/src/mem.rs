@@ -37,17 +37,18 @@ pub enum Progress {
 ///
 /// - `capacity` is a power of two ≥ 32 and never changes.
 /// - `data(g)` and `data(g + capacity / 8)` are the same word; two granules that differ modulo `capacity / 8`
-///   are different words; the `position(side)` and `progress(of)` are further words, all of them 0 when the ring is born.
+///   are different words; the `position(side)`, `progress(of)` and `taken()` are further words, all of them 0 when the ring is
+///   born.
 pub trait Mem {
     /// Bytes of a cache line, a power of two ≥ 8; data begins at one. Only speed depends on it.
     const LINE: u64 = 64;
 
-    /// Bytes of the payloads whose lines their consumer takes over, see [`take_over`](Self::take_over). Only speed depends on
+    /// Bytes of the payloads whose lines their consumer takes over, see [`own`](Self::own). Only speed depends on
     /// it.
     ///
     /// Less, and the lines' next writer has them back before it needs them; more, and they do not stay in the consumer's cache
     /// until they are read.
-    const TAKEN_OVER: Range<u64> = 192..(128 << 10) + 1;
+    const OWNED: Range<u64> = 192..(128 << 10) + 1;
 
     /// Bytes of data.
     fn capacity(&self) -> u64;
@@ -60,6 +61,9 @@ pub trait Mem {
 
     /// What the producer says of itself. Written by the producer only.
     fn progress(&self, of: Progress) -> &Word;
+
+    /// How far the consumer has taken what it may not have released yet. Written by the consumer only.
+    fn taken(&self) -> &Word;
 
     /// The caller is about to write `count` granules from `granule` on with plain stores.
     ///
@@ -94,7 +98,7 @@ pub trait Mem {
     /// must have that copy taken back, line by line. One that the reader has stored to is fetched by its next writer like any
     /// other, and many at a time.
     #[inline(never)]
-    fn take_over(&self, granule: u64, count: u64) {
+    fn own(&self, granule: u64, count: u64) {
         self.writing(granule, count);
         // Release: pairs with the Acquire fence in `Follower::accept`: who reads what is stored here sees the claim that the
         // producer made before it.
@@ -105,4 +109,10 @@ pub trait Mem {
             word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
+}
+
+/// Whether one position lies before another; positions may wrap, and are less than half their range apart.
+#[inline(always)]
+pub(crate) fn is_before(position: u64, other: u64) -> bool {
+    other.wrapping_sub(position).wrapping_sub(1) < u64::MAX / 2
 }

@@ -16,7 +16,7 @@ use core::{fmt, ptr::NonNull, slice};
 use crate::{
     Mem, Progress, Side,
     primitive::{Ordering, Word},
-    spsc::{Consumer, Follower, LoanError, Next, Producer, Record, Stores},
+    spsc::{Consumer, Follower, LoanError, Producer, Record, Stores},
 };
 
 mod copy;
@@ -31,6 +31,8 @@ pub struct Controls {
     pub producer: NonNull<u64>,
     /// The consumer's position.
     pub consumer: NonNull<u64>,
+    /// See [`Mem::taken`].
+    pub taken: NonNull<u64>,
     /// See [`Progress::Claim`].
     pub claim: NonNull<u64>,
     /// See [`Progress::Oldest`].
@@ -160,6 +162,12 @@ impl Mem for Lent {
         unsafe { word.cast::<Word>().as_ref() }
     }
 
+    #[inline(always)]
+    fn taken(&self) -> &Word {
+        // SAFETY: valid, aligned and only used atomically: contract of `new`.
+        unsafe { self.controls.taken.cast::<Word>().as_ref() }
+    }
+
     #[inline]
     fn clear(&self, granule: u64, count: u64) {
         assert!(count <= self.capacity() / 8, "not more than the ring");
@@ -241,7 +249,10 @@ impl Consumer<Lent> {
     pub fn read(&self) -> Option<(Record, &[u8])> {
         // Found together with the header's place; behind `advance` it would have to be found anew.
         let place = self.mem().behind(self.position() / 8);
-        let Next::Record(record) = self.advance() else { return None };
+        let record = match self.take_new() {
+            Some(record) => record,
+            None => self.advance_slowly()?,
+        };
         // SAFETY: it was taken just now, from the position that this end was at, and `release` needs `&mut self`.
         Some((record, unsafe { slice(place, record) }))
     }

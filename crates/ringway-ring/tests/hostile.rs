@@ -26,15 +26,18 @@ fn word() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// Overwrites a word: granule of the data, or one of the two positions.
+/// Overwrites a word: granule of the data, one of the two positions, what is taken, or the consumer's both.
 fn scribble(table: &Table, place: u64, value: u64) {
     let granules = CAPACITY / 8;
-    let word = match place % (granules + 2) {
-        n if n < granules => table.data(n),
-        n if n == granules => table.position(Side::Producer),
-        _ => table.position(Side::Consumer),
+    let consumer = table.position(Side::Consumer);
+    let words = match place % (granules + 4) {
+        n if n < granules => &[table.data(n)][..],
+        n if n == granules => &[table.position(Side::Producer)],
+        n if n == granules + 1 => &[consumer],
+        n if n == granules + 2 => &[table.taken()],
+        _ => &[consumer, table.taken()],
     };
-    word.store(value, Ordering::Relaxed);
+    words.iter().for_each(|word| word.store(value, Ordering::Relaxed));
 }
 
 proptest! {
@@ -47,7 +50,7 @@ proptest! {
     #[test]
     fn scribbled_words_give_ok_or_err(
         before in prop::collection::vec((any::<u64>(), word()), 0..8),
-        steps in prop::collection::vec((any::<u64>(), word(), 0..300usize, 0..6u8), 0..64),
+        steps in prop::collection::vec((any::<u64>(), word(), 0..300usize, 0..7u8), 0..64),
     ) {
         let table = Table::new(CAPACITY);
         for (place, value) in before {
@@ -81,6 +84,12 @@ proptest! {
                 4 => {
                     consumer.release();
                     held = 0;
+                }
+                5 => {
+                    if let Ok(successor) = Consumer::resume(table.clone()) {
+                        consumer = successor;
+                        held = 0;
+                    }
                 }
                 _ => {
                     let _ = producer.close();
@@ -129,6 +138,35 @@ fn a_chain_that_never_ends_is_refused_by_a_successor() {
     }
     let refused = Producer::resume(table).unwrap_err();
     assert_eq!(refused, Corrupt { at: At::Header { position: CAPACITY - 8 }, found: 1 << 48 });
+}
+
+#[test]
+fn what_no_correct_consumer_can_have_taken_is_refused_by_its_successor() {
+    // Behind the position, inside of a record, beyond the chain, around the ring.
+    for impossible in [0, 16 + 8, 16 * 4, 16 + CAPACITY, u64::MAX] {
+        let table = Table::new(CAPACITY);
+        let mut producer = Producer::resume(table.clone()).unwrap();
+        (0..3).for_each(|_| producer.put(8, 0, |_, _, _| ()).unwrap());
+        table.position(Side::Consumer).store(16, Ordering::Relaxed);
+        table.taken().store(impossible, Ordering::Relaxed);
+        let corrupt = Corrupt { at: At::Taken, found: impossible };
+        assert_eq!(Consumer::resume(table).unwrap_err(), corrupt);
+    }
+}
+
+#[test]
+fn what_was_taken_is_rewritten_while_it_comes_again() {
+    let table = Table::new(CAPACITY);
+    let mut producer = Producer::resume(table.clone()).unwrap();
+    (0..2).for_each(|_| producer.put(8, 0, |_, _, _| ()).unwrap());
+    table.taken().store(32, Ordering::Relaxed);
+    let consumer = Consumer::resume(table.clone()).unwrap();
+    // One record where two were.
+    let long = 1 << 48 | 40;
+    table.data(0).store(long, Ordering::Relaxed);
+    assert_eq!(consumer.advance(), Next::Corrupt);
+    assert_eq!(consumer.corruption(), Some(Corrupt { at: At::Header { position: 0 }, found: long }));
+    assert_eq!(consumer.pending(), 0);
 }
 
 #[test]

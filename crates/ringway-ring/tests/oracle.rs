@@ -8,7 +8,7 @@ use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use ringway_ring::{
     Mem,
     primitive::Ordering,
-    spsc::{Consumer, LoanError, Next, Producer, Record, max_payload},
+    spsc::{Consumer, Follower, LoanError, Look, Next, Producer, Record, Start, max_payload},
 };
 use support::Table;
 
@@ -29,7 +29,7 @@ enum Call {
     Take,
     PutBack,
     Release,
-    ConsumerDies,
+    ConsumerDies { skips: bool },
 }
 
 fn call(capacity: usize) -> impl Strategy<Value = Call> {
@@ -51,7 +51,7 @@ fn call(capacity: usize) -> impl Strategy<Value = Call> {
         8 => Just(Call::Take),
         1 => Just(Call::PutBack),
         4 => Just(Call::Release),
-        1 => Just(Call::ConsumerDies),
+        1 => any::<bool>().prop_map(|skips| Call::ConsumerDies { skips }),
     ]
 }
 
@@ -97,6 +97,8 @@ struct Pair {
     staged: Vec<Expected>,
     closed: bool,
     seed: u64,
+    /// Messages up to this seed were taken by a consumer that died.
+    again: u64,
 }
 
 impl Pair {
@@ -111,6 +113,7 @@ impl Pair {
             staged: Vec::new(),
             closed: false,
             seed: 0,
+            again: 0,
         }
     }
 
@@ -144,11 +147,13 @@ impl Pair {
 
     /// Goes along all that a consumer could see, and checks that it ends.
     fn look_ahead(&self) {
-        let consumer = Consumer::resume(self.table.clone()).unwrap();
-        let sent = self.held.len() + self.queue.len();
-        assert!((0..sent).all(|_| matches!(consumer.advance(), Next::Record(_))));
-        let end = if self.closed { Next::Closed } else { Next::Empty };
-        assert_eq!(consumer.advance(), end, "{:?}", consumer.corruption());
+        let mut follower = Follower::new(self.table.clone(), Start::Unread).unwrap();
+        for _ in 0..self.held.len() + self.queue.len() {
+            let Look::Record(record) = follower.look() else { panic!("{:?}", follower.corruption()) };
+            assert!(follower.accept(record));
+        }
+        let end = if self.closed { Look::Closed } else { Look::Empty };
+        assert_eq!(follower.look(), end, "{:?}", follower.corruption());
     }
 
     fn run(&mut self, call: Call) {
@@ -246,6 +251,8 @@ impl Pair {
                 Next::Record(record) => {
                     let expected = self.queue.pop_front().expect("a record that nobody sent");
                     assert_eq!((record.len() as usize, record.kind()), (expected.len, expected.kind));
+                    let again = self.consumer.comes_again(&record);
+                    assert_eq!(again, expected.seed <= self.again, "marked as it should be");
                     self.held.push((record, expected));
                 }
                 Next::Empty => assert!(self.queue.is_empty() && !self.closed),
@@ -264,10 +271,16 @@ impl Pair {
                 self.consumer.release();
                 self.held.clear();
             }
-            Call::ConsumerDies => {
-                self.consumer = Consumer::resume(self.table.clone()).unwrap();
+            Call::ConsumerDies { skips } => {
+                self.again = self.held.last().map_or(self.again, |held| held.1.seed.max(self.again));
                 for (_, expected) in self.held.drain(..).rev() {
                     self.queue.push_front(expected);
+                }
+                self.consumer = Consumer::resume(self.table.clone()).unwrap();
+                if skips {
+                    let held = self.queue.iter().take_while(|message| message.seed <= self.again).count();
+                    assert_eq!(self.consumer.skip(), held as u64);
+                    self.queue.drain(..held);
                 }
             }
         }

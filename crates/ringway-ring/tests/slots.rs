@@ -25,7 +25,7 @@ enum Call {
     Take,
     PutBack,
     Release,
-    ConsumerDies,
+    ConsumerDies { skips: bool },
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -40,7 +40,7 @@ fn call() -> impl Strategy<Value = Call> {
         8 => Just(Call::Take),
         1 => Just(Call::PutBack),
         4 => Just(Call::Release),
-        1 => Just(Call::ConsumerDies),
+        1 => any::<bool>().prop_map(|skips| Call::ConsumerDies { skips }),
     ]
 }
 
@@ -56,6 +56,8 @@ struct Pair {
     staged: Vec<u64>,
     closed: bool,
     seed: u64,
+    /// Messages up to this seed were taken by a consumer that died.
+    again: u64,
 }
 
 impl Pair {
@@ -64,6 +66,7 @@ impl Pair {
         let table = Table::new(capacity);
         table.position(Side::Producer).store(position, Ordering::Relaxed);
         table.position(Side::Consumer).store(position, Ordering::Relaxed);
+        table.taken().store(position, Ordering::Relaxed);
         Self {
             producer: Producer::resume(table.clone(), size).unwrap(),
             consumer: Consumer::resume(table.clone(), size).unwrap(),
@@ -74,6 +77,7 @@ impl Pair {
             staged: Vec::new(),
             closed: false,
             seed: 0,
+            again: 0,
         }
     }
 
@@ -134,6 +138,11 @@ impl Pair {
             Call::Take => match self.consumer.advance() {
                 Next::Slot(slot) => {
                     let seed = self.queue.pop_front().expect("a message that nobody sent");
+                    assert_eq!(
+                        self.consumer.comes_again(&slot),
+                        seed <= self.again,
+                        "marked as it should be"
+                    );
                     self.held.push((slot, seed));
                 }
                 Next::Empty => assert!(self.queue.is_empty() && !self.closed),
@@ -152,9 +161,16 @@ impl Pair {
                 self.consumer.release();
                 self.held.clear();
             }
-            Call::ConsumerDies => {
-                self.consumer = Consumer::resume(self.table.clone(), self.size).unwrap();
+            Call::ConsumerDies { skips } => {
+                self.again = self.held.last().map_or(self.again, |held| held.1.max(self.again));
                 self.held.drain(..).rev().for_each(|(_, seed)| self.queue.push_front(seed));
+                self.consumer = Consumer::resume(self.table.clone(), self.size).unwrap();
+                let held = self.queue.iter().take_while(|&&seed| seed <= self.again).count();
+                assert_eq!(self.consumer.to_come_again(), held as u64);
+                if *skips {
+                    assert_eq!(self.consumer.skip(), held as u64);
+                    self.queue.drain(..held);
+                }
             }
         }
         for (slot, seed) in &self.held {
@@ -209,22 +225,23 @@ proptest! {
     #[test]
     fn scribbled_words_give_ok_or_err(
         size in 1..70u64,
-        before in prop::collection::vec((any::<bool>(), word()), 0..3),
-        steps in prop::collection::vec((any::<bool>(), any::<bool>(), word(), 0..7u8), 0..64),
+        before in prop::collection::vec((0..4u8, word()), 0..3),
+        steps in prop::collection::vec((any::<bool>(), 0..4u8, word(), 0..8u8), 0..64),
     ) {
         let table = Table::new(CAPACITY);
-        let scribble = |first: bool, value| {
-            let side = if first { Side::Producer } else { Side::Consumer };
-            table.position(side).store(value, Ordering::Relaxed);
+        let scribble = |place, value| {
+            let [producer, consumer] = [Side::Producer, Side::Consumer].map(|side| table.position(side));
+            let words = [&[producer][..], &[consumer], &[table.taken()], &[consumer, table.taken()]];
+            words[usize::from(place)].iter().for_each(|word| word.store(value, Ordering::Relaxed));
         };
-        before.into_iter().for_each(|(first, value)| scribble(first, value));
+        before.into_iter().for_each(|(place, value)| scribble(place, value));
         let (producer, consumer) = (Producer::resume(table.clone(), size), Consumer::resume(table.clone(), size));
         let (Ok(mut producer), Ok(mut consumer)) = (producer, consumer) else { return Ok(()) };
         let most = slots(size, CAPACITY);
         let mut held = Vec::new();
-        for (strike, first, value, call) in steps {
+        for (strike, place, value, call) in steps {
             if strike {
-                scribble(first, value);
+                scribble(place, value);
             }
             match call {
                 0 => if producer.loan().is_ok() {
@@ -247,6 +264,10 @@ proptest! {
                 }
                 5 => if let Some(slot) = held.pop() {
                     consumer.put_back(slot);
+                }
+                6 => if let Ok(successor) = Consumer::resume(table.clone(), size) {
+                    consumer = successor;
+                    held.clear();
                 }
                 _ => drop(producer.close()),
             }
@@ -318,6 +339,19 @@ fn positions_that_no_correct_peer_leaves_are_refused_by_a_successor() {
     let table = Table::new(CAPACITY);
     table.position(Side::Consumer).store(4, Ordering::Relaxed);
     assert_eq!(Consumer::resume(table, 24).unwrap_err().at, At::ConsumerPosition);
+}
+
+#[test]
+fn what_no_correct_consumer_can_have_taken_is_refused_by_its_successor() {
+    // Behind the position, not a slot's beginning, beyond what was sent, beyond the ring.
+    for impossible in [0, 24 + 8, 24 * 4, 24 * 12, u64::MAX] {
+        let table = Table::new(CAPACITY);
+        table.position(Side::Producer).store(24 * 3, Ordering::Relaxed);
+        table.position(Side::Consumer).store(24, Ordering::Relaxed);
+        table.taken().store(impossible, Ordering::Relaxed);
+        let corrupt = Corrupt { at: At::Taken, found: impossible };
+        assert_eq!(Consumer::resume(table, 24).unwrap_err(), corrupt);
+    }
 }
 
 #[test]

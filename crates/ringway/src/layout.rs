@@ -64,6 +64,7 @@ struct SidePage {
     bell: Line<u32>,
     holder: Line<Holder>,
     processor: Line<u32>,
+    taken: Line<u64>,
 }
 
 /// The control area.
@@ -100,6 +101,8 @@ pub struct Offsets {
     pub namespace: usize,
     /// `u32`: the processor it ran on when it last began to wait or rang.
     pub processor: usize,
+    /// `u64`, of the receiver: how far it has taken what it may not have released yet.
+    pub taken: usize,
 }
 
 /// Bytes of control area.
@@ -128,6 +131,7 @@ impl Side {
             pid: page + offset_of!(SidePage, holder) + offset_of!(Holder, pid),
             namespace: page + offset_of!(SidePage, holder) + offset_of!(Holder, namespace),
             processor: page + offset_of!(SidePage, processor),
+            taken: page + offset_of!(SidePage, taken),
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn ring(segment: &Segment) -> ringway_ring::Lent {
     let controls = ringway_ring::Controls {
         producer: word(segment, sender.position).cast(),
         consumer: word(segment, receiver.position).cast(),
+        taken: word(segment, receiver.taken).cast(),
         claim: word(segment, sender.claim).cast(),
         oldest: word(segment, sender.oldest).cast(),
         sent: word(segment, sender.sent).cast(),
@@ -96,6 +97,7 @@ pub(crate) fn observed(view: &View) -> ringway_ring::Lent {
     let controls = ringway_ring::Controls {
         producer: seen(view, sender.position).cast(),
         consumer: seen(view, receiver.position).cast(),
+        taken: seen(view, receiver.taken).cast(),
         claim: seen(view, sender.claim).cast(),
         oldest: seen(view, sender.oldest).cast(),
         sent: seen(view, sender.sent).cast(),

@@ -172,6 +172,39 @@ pub trait Receives {
     fn capacity(&self) -> u64;
 }
 
+/// What an inlet asks of a consumer whose messages can be received many at once.
+pub trait Peeks: Receives<Taken: Copy> {
+    /// The next message, if there is one that is easily had; it is not taken.
+    fn peek(&self) -> Option<Self::Taken>;
+
+    /// Un-takes a message that was not given back, and all taken after it.
+    fn put_back(&mut self, taken: Self::Taken);
+}
+
+impl<M: Mem> Peeks for spsc::Consumer<M> {
+    #[inline(always)]
+    fn peek(&self) -> Option<spsc::Record> {
+        self.peek()
+    }
+
+    #[inline(always)]
+    fn put_back(&mut self, taken: spsc::Record) {
+        self.put_back(taken);
+    }
+}
+
+impl<M: Mem> Peeks for slots::Consumer<M> {
+    #[inline(always)]
+    fn peek(&self) -> Option<slots::Slot> {
+        self.peek()
+    }
+
+    #[inline(always)]
+    fn put_back(&mut self, taken: slots::Slot) {
+        self.put_back(taken);
+    }
+}
+
 impl<M: Mem> Receives for spsc::Consumer<M> {
     type Taken = spsc::Record;
 
@@ -546,11 +579,10 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         }
     }
 
-    /// Counts records that were taken through [`ring`](Self::ring), in place of the one that was taken here before and put
-    /// back.
+    /// Counts records that were taken through [`ring`](Self::ring).
     #[inline]
-    pub fn count_instead(&mut self, taken: u64) {
-        self.taken = self.taken.wrapping_add(taken).wrapping_sub(1);
+    pub fn count(&mut self, taken: u64) {
+        self.taken = self.taken.wrapping_add(taken);
     }
 
     /// Records taken, how often it had to wait for one, and its bell.
@@ -558,8 +590,9 @@ impl<C: Receives, W: Words> Inlet<C, W> {
         (self.taken, self.waits, &self.bell)
     }
 
-    /// Tells the sender that nobody receives any more.
+    /// Tells the sender that nobody receives any more, and gives back all that was taken: who leaves has no guard any more.
     pub fn close(&mut self) {
+        self.ring.release();
         self.bell.retire();
     }
 
@@ -582,5 +615,52 @@ impl<C: Receives, W: Words> Inlet<C, W> {
     /// The consumer, for what needs no bell.
     pub fn ring_mut(&mut self) -> &mut C {
         &mut self.ring
+    }
+}
+
+impl<C: Peeks, W: Words> Inlet<C, W> {
+    /// The next record, if there is one now; it is not taken, nor counted.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_take`](Self::try_take).
+    #[inline(always)]
+    pub fn try_peek(&mut self) -> Result<C::Taken, NoRecord> {
+        match self.ring.peek() {
+            Some(record) => Ok(record),
+            None => self.take_and_put_back(Self::try_take),
+        }
+    }
+
+    /// The next record, waiting for it; it is not taken, nor counted. Everything taken before must be released.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    #[inline(always)]
+    pub fn peek(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<C::Taken, NoRecord> {
+        match self.ring.peek() {
+            Some(record) => Ok(record),
+            None => self.take_and_put_back(|inlet| inlet.take(deadline)),
+        }
+    }
+
+    /// The next record of a ring where none was easily had.
+    #[cold]
+    #[inline(never)]
+    fn take_and_put_back(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Result<C::Taken, NoRecord>,
+    ) -> Result<C::Taken, NoRecord> {
+        let record = take(self)?;
+        self.put_back(record);
+        Ok(record)
+    }
+
+    /// Un-takes the record taken last.
+    #[inline]
+    pub fn put_back(&mut self, record: C::Taken) {
+        self.ring.put_back(record);
+        self.taken = self.taken.wrapping_sub(1);
     }
 }

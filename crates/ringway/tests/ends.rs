@@ -115,7 +115,7 @@ fn an_end_that_closed_is_opened_again_by_its_successor() {
 }
 
 #[test]
-fn a_successor_gets_what_its_predecessor_had_not_released() {
+fn a_successor_gets_what_its_predecessor_had_not_taken() {
     let place = Place::new();
     let mut tx = place.options().sender("x").unwrap();
     for n in 0..5u8 {
@@ -126,7 +126,7 @@ fn a_successor_gets_what_its_predecessor_had_not_released() {
     let batch = rx.recv_batch(9).unwrap();
     assert_eq!(batch.iter().take(2).count(), 2);
     drop(batch);
-    std::mem::forget(rx.recv().unwrap());
+    rx.recv().unwrap().put_back();
     drop(rx);
     let mut rx = place.options().receiver("x").unwrap();
     assert_eq!(&rx.recv().unwrap()[..], [3]);

@@ -112,6 +112,7 @@ fn words_are_said_as_the_layout_has_them() {
     let at = Side::Receiver.offsets();
     let write = |offset: usize, bytes: &[u8]| file.write_all_at(bytes, (4096 + offset) as u64).unwrap();
     write(at.position, &72u64.to_ne_bytes());
+    write(at.taken, &72u64.to_ne_bytes());
     write(at.asleep, &7u32.to_ne_bytes());
     write(at.bell, &9u32.to_ne_bytes());
     write(at.pid, &42u32.to_ne_bytes());

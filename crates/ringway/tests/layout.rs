@@ -49,6 +49,8 @@ fn the_page_has_the_words_where_the_code_has_them() {
         let cells = row(word);
         assert_eq!((number(cells[1]), cells[2]), (HEADER + offset, ""), "{word}, of the sender alone");
     }
+    let taken = row("taken");
+    assert_eq!((taken[1], number(taken[2])), ("", HEADER + receiver.taken), "of the receiver alone");
     assert_eq!(number(row("data")[1]), HEADER + CONTROL_LEN);
     assert_eq!(number(row("sender's page")[1]), HEADER);
     assert_eq!(number(row("control_len")[3]), CONTROL_LEN);
@@ -62,7 +64,7 @@ fn the_page_has_the_words_where_the_code_has_them() {
 fn words_of_a_side_are_apart_and_sides_share_no_page() {
     let offsets = [Side::Sender, Side::Receiver].map(|side| {
         let at = side.offsets();
-        [at.position, at.asleep, at.bell, at.alive, at.processor]
+        [at.position, at.asleep, at.bell, at.alive, at.processor, at.taken]
     });
     for side in offsets {
         assert!(side.windows(2).all(|pair| pair[1] - pair[0] >= 128), "{side:?}");
@@ -110,6 +112,14 @@ fn a_ring_is_in_its_file_as_the_page_says() {
     assert_eq!(half(number(row("generation")[1])), 1);
     assert_eq!(half(number(row("alive")[1])) >> 30, 2, "held, and not dead");
 
+    let [position, taken] = ["position", "taken"].map(|word| number(row(word)[2]));
+    let mut rx = Options::new().names(Names::in_dir(dir.path())).receiver("x").unwrap();
+    let message = rx.recv().unwrap();
+    assert_eq!((word(position), word(taken)), (0, 16), "taken, not released");
+    message.put_back();
+    assert_eq!((word(position), word(taken)), (0, 0), "put back");
+    drop(rx);
+
     tx.close().unwrap();
     assert_eq!(word(number(row("position")[1])), 16);
     assert_eq!(word(number(row("sent")[1])), 1);
@@ -145,7 +155,12 @@ fn a_ring_of_slots_is_in_its_file_as_the_page_says() {
     let data = word(number(row("data_offset")[1])) as usize;
     (0..3).for_each(|n| assert_eq!(bytes(data + 16 * n, 12), [n as u8 + 1; 12]));
     let [sender, receiver] = [1, 2].map(|side| number(row("position")[side]));
-    assert_eq!((word(sender), word(receiver)), (48, 16));
+    let taken = number(row("taken")[2]);
+    assert_eq!((word(sender), word(receiver), word(taken)), (48, 16, 16));
+    let message = rx.recv().unwrap();
+    assert_eq!((word(receiver), word(taken)), (16, 32), "taken, not released");
+    message.put_back();
+    assert_eq!((word(receiver), word(taken)), (16, 16), "put back");
     assert_eq!(
         row("sender's position")[1],
         "bits 1–63: all before this is published; it never lags. Bit 0: closed"

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{mem, path::Path, thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use ringway::{
     AttachError, Names, RecvError, RecvTimeoutError, Stats, TryRecvError,
@@ -92,25 +92,6 @@ fn what_was_lost_behind_the_last_message_is_told_once_though_another_receiver_co
     drop(rx);
     let mut rx = options.receiver_of(&offer).unwrap();
     assert_eq!((rx.recv().unwrap_err(), rx.lost()), (RecvError::Closed, 0));
-}
-
-#[test]
-fn a_successor_finds_what_is_behind_all_that_was_had_and_not_given_back() {
-    for lose in [Lose::Newest, Lose::Oldest] {
-        let options = Options::new(spsc::Options::new().capacity(4096), lose);
-        let offer = options.offer().unwrap();
-        let (mut tx, mut rx) = (options.sender_of(&offer).unwrap(), options.receiver_of(&offer).unwrap());
-        // Empty messages: as many as there can be.
-        (0..250).for_each(|_| assert_eq!(tx.send(b"").unwrap(), Fate::Sent));
-        assert_eq!(tx.send(b"next").unwrap(), Fate::Sent);
-        (0..250).for_each(|_| mem::forget(rx.try_recv().unwrap()));
-        assert_eq!(&rx.try_recv().map(mem::ManuallyDrop::new).unwrap()[..], b"next");
-        drop(rx);
-        let mut rx = options.receiver_of(&offer).unwrap();
-        // There is room again, too.
-        assert_eq!(tx.send(&[0; 1000]).unwrap(), Fate::Sent, "{lose:?}");
-        assert_eq!(&rx.try_recv().unwrap()[..], b"next", "{lose:?}");
-    }
 }
 
 #[test]

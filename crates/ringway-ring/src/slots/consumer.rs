@@ -3,7 +3,11 @@
 use core::cell::Cell;
 
 use super::{CLOSED, GRANULE, Slot, Slots};
-use crate::{At, Corrupt, Mem, Side, primitive::Ordering};
+use crate::{
+    At, Corrupt, Mem, Side,
+    mem::is_before,
+    primitive::{Ordering, compiler_fence},
+};
 
 /// What comes next in a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +31,11 @@ pub struct Consumer<M> {
     mem: M,
     /// Position of the next message to take: `released <= next <= seen`.
     next: Cell<u64>,
-    /// The producer's position as last seen: `seen - released <= room`. `next` once poisoned, so that every taking looks, and
-    /// finds out.
+    /// The producer's position as last seen: `seen - released <= room`. `next` before `again` and once poisoned, so that every
+    /// taking looks, and finds out.
     seen: Cell<u64>,
+    /// What a predecessor had taken lies before this position.
+    again: u64,
     /// What the producer was told.
     released: u64,
     slots: Slots,
@@ -41,7 +47,8 @@ impl<M: Mem> Consumer<M> {
     /// beginning).
     ///
     /// The caller is the only consumer: that its predecessor has stopped is the caller's to prove. What the
-    /// predecessor took and did not release comes again.
+    /// predecessor took and did not release comes again, [marked](Self::comes_again), unless it is
+    /// [passed over](Self::skip).
     ///
     /// # Errors
     ///
@@ -57,33 +64,109 @@ impl<M: Mem> Consumer<M> {
         if released % GRANULE != 0 {
             return Err(Corrupt { at: At::ConsumerPosition, found: released });
         }
+        // Relaxed: as the position.
+        let again = mem.taken().load(Ordering::Relaxed);
         let (next, seen) = (Cell::new(released), Cell::new(released));
-        let consumer = Self { mem, next, seen, released, slots, poison: Cell::new(None) };
+        let consumer = Self { mem, next, seen, again, released, slots, poison: Cell::new(None) };
         consumer.look();
-        match consumer.corruption() {
-            Some(corrupt) => Err(corrupt),
-            None => Ok(consumer),
+        if let Some(corrupt) = consumer.corruption() {
+            return Err(corrupt);
         }
+        let held = again.wrapping_sub(released);
+        if !consumer.slots.fit(held, consumer.seen.get().wrapping_sub(released)) {
+            return Err(Corrupt { at: At::Taken, found: again });
+        }
+        if held > 0 {
+            consumer.seen.set(released);
+        }
+        Ok(consumer)
+    }
+
+    /// Passes over what a predecessor had taken and not released: it does not come again. Says how many messages that were.
+    pub fn skip(&mut self) -> u64 {
+        let mut skipped = 0;
+        while self.to_come_again() > 0 && matches!(self.advance(), Next::Slot(_)) {
+            skipped += 1;
+        }
+        self.release();
+        skipped
+    }
+
+    /// Whether a predecessor had taken this message, too.
+    #[inline(always)]
+    #[must_use]
+    pub fn comes_again(&self, slot: &Slot) -> bool {
+        is_before(slot.position, self.again)
+    }
+
+    /// Messages from here on that a predecessor had taken.
+    #[inline]
+    #[must_use]
+    pub fn to_come_again(&self) -> u64 {
+        let next = self.next.get();
+        if is_before(next, self.again) { self.again.wrapping_sub(next) / self.slots.stride } else { 0 }
     }
 
     /// Takes the next message, if there is one.
     #[inline(always)]
     pub fn advance(&self) -> Next {
         let position = self.next.get();
+        let slot = Slot { position, stride: self.slots.stride };
+        let next = position.wrapping_add(slot.stride);
         if position == self.seen.get() {
+            if is_before(position, self.again) && self.was_taken(next) {
+                return Next::Slot(self.take(slot, next));
+            }
             let found = self.look();
             if position == self.seen.get() {
                 return self.nothing(found);
             }
         }
-        let slot = Slot { position, stride: self.slots.stride };
-        self.next.set(position.wrapping_add(slot.stride));
+        // Relaxed: for a successor, whose proof that this one stopped carries the edge.
+        self.mem.taken().store(next, Ordering::Relaxed);
+        // Nobody reads it before that was said.
+        compiler_fence();
+        Next::Slot(self.take(slot, next))
+    }
+
+    /// The next message, if there is one that nobody had taken; it is not taken. If there is none, [`advance`](Self::advance)
+    /// may still have one, or says why not.
+    #[inline(always)]
+    #[must_use]
+    pub fn peek(&self) -> Option<Slot> {
+        let position = self.next.get();
+        if position == self.seen.get() {
+            if is_before(position, self.again) {
+                return None;
+            }
+            self.look();
+        }
+        (position != self.seen.get()).then_some(Slot { position, stride: self.slots.stride })
+    }
+
+    /// Goes on behind a slot, to `next`; it is the caller's now.
+    #[inline(always)]
+    fn take(&self, slot: Slot, next: u64) -> Slot {
+        self.next.set(next);
         let (granule, count) = slot.granules();
         self.mem.reading(granule, count);
-        if M::TAKEN_OVER.contains(&slot.stride) {
-            self.mem.take_over(granule, count);
+        if M::OWNED.contains(&slot.stride) {
+            self.mem.own(granule, count);
         }
-        Next::Slot(slot)
+        slot
+    }
+
+    /// Goes on to `next`, the end of a message that a predecessor had taken: that is said already, of it and of those that
+    /// follow. Not if this end is poisoned.
+    // What is out of line gives no slot: one that came from there would have to lie in memory.
+    #[cold]
+    #[inline(never)]
+    fn was_taken(&self, next: u64) -> bool {
+        let good = self.poison.get().is_none();
+        if good {
+            self.seen.set(next);
+        }
+        good
     }
 
     /// Looks how far the producer is, and says what its word holds.
@@ -133,8 +216,14 @@ impl<M: Mem> Consumer<M> {
     #[inline(always)]
     pub fn put_back(&mut self, slot: Slot) {
         if self.holds(&slot) {
+            let again = self.comes_again(&slot);
+            let taken = if again { self.again } else { slot.position };
+            // The reading comes before.
+            compiler_fence();
+            // Relaxed: as in `advance`.
+            self.mem.taken().store(taken, Ordering::Relaxed);
             self.next.set(slot.position);
-            if self.poison.get().is_some() {
+            if again || self.poison.get().is_some() {
                 self.seen.set(slot.position);
             }
         }

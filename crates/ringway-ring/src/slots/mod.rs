@@ -14,6 +14,7 @@
 //! producer's position   tail:63 0:1   all messages before `tail` are published
 //!                       tail:63 1:1   and no more will come: the producer left in good order
 //! consumer's position   head:64       all messages before `head` are released
+//! taken                 word:64       all messages that the consumer has read lie before this
 //! ```
 //!
 //! **One writer per word.** The producer alone writes the data and its position; the consumer alone writes its own. There
@@ -38,8 +39,9 @@
 //! *Close*: store the position with its lowest bit set (Release). A successor stores it without.
 //!
 //! **Consumer**, at `next`: if that is the tail as last seen, load the producer's position (Acquire). The same, and bit 0
-//! clear: empty; set: closed. Otherwise the message at `next` is there; read it in place, go on to `next + stride`.
-//! *Release*: store the own position (Release) when nothing before it is being read any more.
+//! clear: empty; set: closed. Otherwise the message at `next` is there; store `next + stride` as what is *taken* (Relaxed), and
+//! only then read it in place; go on to `next + stride`. *Release*: store the own position (Release) when nothing before it is
+//! being read any more. *Put back*: store as taken where the message begins.
 //!
 //! # The races, and why they are safe
 //!
@@ -61,15 +63,16 @@
 //!
 //! - Producer before the store of its position: the tail is where it was; slots written or reached ahead lie in free space.
 //!   After it: committed. There is nothing in between; *closed* is the same single store.
-//! - Consumer before release: its position says what was released; a successor gets the rest again.
+//! - Consumer before release: its position says what was released, and *taken* what it may have read beyond that; a
+//!   successor gets that again, marked, or passes over it: as in [`spsc`](crate::spsc).
 //!
 //! **Resume.** Either end goes on at its own position word, which never lags. A new producer takes *closed* back.
 //!
 //! # A hostile peer
 //!
 //! Each look loads the other's word once and checks it against private copies: it must not go back, must be no more than
-//! `room` ahead of the consumer (no more than was published, for the consumer's), and be a multiple of the stride away,
-//! which is found without a division. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. In no case does
+//! `room` ahead of the consumer (no more than was published, for the consumer's and for what is taken), and be a multiple of
+//! the stride away, which is found without a division. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. In no case does
 //! an access leave the lent memory.
 //!
 //! # Progress

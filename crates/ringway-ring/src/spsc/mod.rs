@@ -48,11 +48,12 @@
 //! *Close*: store *closed* at `p`. There is always room: it is the reserved end.
 //!
 //! **Consumer**, at position `c`: load the header at `c` (Acquire). 0: empty. Closed: closed. A record: check
-//! it, read the payload in place, go on to `c + size`. *Release*: store the own position (Release) when nothing
-//! before it is being read any more.
+//! it, store `c + size` as what is *taken* (Relaxed), and only then read the payload in place; go on to `c + size`. *Release*:
+//! store the own position (Release) when nothing before it is being read any more. *Put back*: store as taken where the
+//! record begins.
 //!
 //! *Taking over*: before it gives out a long record, it stores one word in each of its lines, with the value that is there
-//! ([`Mem::take_over`](crate::Mem::take_over)). The lines are then its core's alone. A line that was only read stays the
+//! ([`Mem::own`](crate::Mem::own)). The lines are then its core's alone. A line that was only read stays the
 //! producer's, shared with the reader, and the machine takes as long to end that as to move several lines that nobody
 //! shares; so the producer would wait for each of them a lap later. A follower may read a word that the consumer has stored: the
 //! consumer passes a Release fence before it stores, so such a follower sees the producer's claim as well.
@@ -97,8 +98,12 @@
 //!   are invisible. After it: committed. There is nothing in between. Zeros reached ahead lie in free space.
 //! - Producer after a claim: it is higher than need be. The next one begins with it; followers see that they are behind
 //!   earlier than they are. Between *oldest* and claim: the oldest record is a later one than need be.
-//! - Consumer before release: its position says what was released; a successor gets the rest again, at most
-//!   what was not released.
+//! - Consumer before release: its position says what was released, and *taken* what it may have read beyond that: the
+//!   records between the two are those that a successor gets again, marked, or passes over. The word is stored before the
+//!   payload is read and after it is no longer read if it is put back; both in program order, which is all that a kill keeps to:
+//!   of what a stopped process has executed, its successor sees everything. So a record is marked exactly if it was had.
+//! - Successor while records come again: it stores nothing as taken before it is beyond those that are; the word never says
+//!   less than what any predecessor has had. Passing over is one release, of all of them.
 //!
 //! **Resume.** A new consumer starts at the consumer's position. A new producer walks the chain from there to
 //! its end, at most `capacity` bytes, and takes a *closed* back by storing 0. The producer's position word is
@@ -108,13 +113,14 @@
 //!
 //! Every header is loaded once and checked (flags known, record not larger than the ring); positions are
 //! reduced by the mask; the consumer's position must lie between what was last seen of it and what was
-//! published. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. A walk is bounded by the
+//! published. What is taken must lie ahead of the consumer's position by less than the capacity, where records lead to; a new
+//! consumer walks there. Anything else is [`Corrupt`](crate::Corrupt) and poisons the endpoint. A walk is bounded by the
 //! capacity. In no case does an access leave the lent memory. A follower checks a record's length before it copies; a claim
 //! that makes no sense leaves it behind, and one that leaves it behind where the ring begins poisons it: nothing would end that.
 //!
 //! # Progress
 //!
-//! Every call here is wait-free: a bounded number of steps whatever the other side does. (`resume` walks at
+//! Every call here is wait-free: a bounded number of steps whatever the other side does. (`resume` and `skip` walk at
 //! most capacity / 8 records.)
 //!
 //! # Sources

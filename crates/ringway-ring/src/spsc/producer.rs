@@ -54,7 +54,7 @@ pub enum Stores {
     /// As always, once something was stored to each of its lines, so that their transfers overlap.
     Touching,
     /// Past the caches, with streaming ("non-temporal") stores: for what is so large that the consumer does not
-    /// [take its lines over](Mem::take_over), and taking them back from its core, one after the other, is dearer than having it
+    /// [take its lines over](Mem::own), and taking them back from its core, one after the other, is dearer than having it
     /// fetch them from memory. No order holds for such stores but that which their writer makes.
     Streaming,
 }
@@ -67,7 +67,7 @@ impl Stores {
             Self::Plain
         } else if size < HUGE * M::LINE {
             Self::Touching
-        } else if size < M::TAKEN_OVER.end {
+        } else if size < M::OWNED.end {
             Self::Plain
         } else {
             Self::Streaming

@@ -6,12 +6,12 @@ use ringway_ring::{Mem, Progress, Side, primitive::Word};
 
 /// The memory of one ring.
 #[derive(Debug, Clone)]
-pub(crate) struct Table(Rc<(Vec<Word>, [Word; 5])>);
+pub(crate) struct Table(Rc<(Vec<Word>, [Word; 6])>);
 
 impl Table {
     pub(crate) fn new(capacity: u64) -> Self {
         let words = (0..capacity / 8).map(|_| Word::new(0)).collect();
-        Self(Rc::new((words, [0; 5].map(Word::new))))
+        Self(Rc::new((words, [0; 6].map(Word::new))))
     }
 }
 
@@ -30,5 +30,9 @@ impl Mem for Table {
 
     fn progress(&self, of: Progress) -> &Word {
         &self.0.1[2 + of as usize]
+    }
+
+    fn taken(&self) -> &Word {
+        &self.0.1[5]
     }
 }

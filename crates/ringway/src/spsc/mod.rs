@@ -57,6 +57,12 @@
 //! }
 //! ```
 //!
+//! # What a killed receiver held
+//!
+//! A message that a killed receiver had taken and not given back comes again to its successor, *marked*
+//! ([`Received::redelivered`]), or does not and is *counted* ([`Receiver::skipped`]): as the successor chooses, by [`Redelivery`].
+//! One who leaves in good order gives back all that it has taken, also what a guard held that was forgotten.
+//!
 //! # When the ring is full
 //!
 //! `send` waits, `try_send` fails, `send_timeout` and `send_deadline` wait for so long. Rings that lose messages instead, and tell
@@ -99,12 +105,14 @@ mod end;
 pub mod lossy;
 mod options;
 mod receiver;
+mod redelivery;
 mod sender;
 pub mod slots;
 mod tap;
 
 pub use options::{DEFAULT_CAPACITY, Options};
 pub use receiver::{Message, Received, ReceivedBatch, Receiver};
+pub use redelivery::Redelivery;
 pub use sender::{Loan, SendBatch, Sender};
 pub use tap::{Seen, Tap};
 

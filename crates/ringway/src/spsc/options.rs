@@ -3,7 +3,7 @@
 use ringway_segment::{Backend, Memory, Names, Offer, Place, Segment};
 
 use super::{
-    Receiver, Sender,
+    Receiver, Redelivery, Sender,
     end::{End, refuse},
 };
 use crate::{AttachError, CreateError, Side, Wait, layout};
@@ -41,6 +41,7 @@ pub struct Options {
     pub(super) keeper: bool,
     pub(super) names: Names,
     pub(super) memory: Memory,
+    pub(super) redelivery: Redelivery,
 }
 
 impl Default for Options {
@@ -52,7 +53,14 @@ impl Default for Options {
 impl Options {
     /// A ring of [`DEFAULT_CAPACITY`] whose ends may sleep, with its name, if it gets one, in `/dev/shm`.
     pub fn new() -> Self {
-        Self { capacity: None, wait: None, keeper: true, names: Names::default(), memory: Memory::default() }
+        Self {
+            capacity: None,
+            wait: None,
+            keeper: true,
+            names: Names::default(),
+            memory: Memory::default(),
+            redelivery: Redelivery::default(),
+        }
     }
 
     /// Bytes of data the ring shall have: a power of two, one page at least. Records take 8 bytes and their
@@ -80,6 +88,13 @@ impl Options {
     /// pid namespace and it has a keeper itself.
     pub fn keeper(mut self, keeper: bool) -> Self {
         self.keeper = keeper;
+        self
+    }
+
+    /// What a receiving end does with messages that a killed predecessor had taken and not given back; default
+    /// [`Redelivery::AtLeastOnce`]. To a sender it means nothing.
+    pub fn redelivery(mut self, redelivery: Redelivery) -> Self {
+        self.redelivery = redelivery;
         self
     }
 
@@ -172,7 +187,7 @@ impl Options {
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_at(&self, place: &dyn Backend) -> Result<Receiver, AttachError> {
-        Receiver::new(End::claim(self.open(place)?, Side::Receiver, self)?)
+        Receiver::new(End::claim(self.open(place)?, Side::Receiver, self)?, self.redelivery)
     }
 
     /// The sending end of a ring that was offered. What was asked for here beside the wait and how to hold the memory
@@ -194,7 +209,7 @@ impl Options {
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_of(&self, offer: &Offer) -> Result<Receiver, AttachError> {
         let segment = offer.open(Some(layout::KIND_SPSC), &self.memory)?;
-        Receiver::new(End::claim(segment, Side::Receiver, self)?)
+        Receiver::new(End::claim(segment, Side::Receiver, self)?, self.redelivery)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.

@@ -12,7 +12,7 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::spsc::{Consumer, Record};
 use ringway_segment::Offer;
 
-use super::{Options, after, end::End};
+use super::{Options, Redelivery, after, end::End};
 use crate::{
     AttachError, Corrupt, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
@@ -29,6 +29,8 @@ pub struct Receiver {
     inlet: CachePadded<Rx>,
     /// Bytes received when this end was taken.
     since: u64,
+    /// Messages that a predecessor had taken, and that were passed over.
+    skipped: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
 }
@@ -43,12 +45,13 @@ impl Receiver {
         Options::new().receiver_of(offer)
     }
 
-    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+    pub(super) fn new(end: End, redelivery: Redelivery) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), end.words());
-        let ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let mut ring = Consumer::resume(ring).map_err(|corrupt| end.corrupt(corrupt))?;
+        let skipped = if redelivery == Redelivery::AtMostOnce { ring.skip() } else { 0 };
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         let since = inlet.ring().position();
-        Ok(Self { inlet: CachePadded::new(inlet), since, end })
+        Ok(Self { inlet: CachePadded::new(inlet), since, skipped, end })
     }
 
     /// The next message, waiting until there is one.
@@ -151,7 +154,7 @@ impl Receiver {
     /// ```
     #[inline]
     pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_>, RecvError> {
-        match self.inlet.take(|| None) {
+        match self.inlet.peek(|| None) {
             Ok(record) => Ok(self.batch(record, max)),
             Err(why) => Err(self.recv_error(why)),
         }
@@ -164,7 +167,7 @@ impl Receiver {
     /// [`TryRecvError`]
     #[inline]
     pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_>, TryRecvError> {
-        match self.inlet.try_take() {
+        match self.inlet.try_peek() {
             Ok(record) => Ok(self.batch(record, max)),
             Err(why) => Err(self.try_recv_error(why)),
         }
@@ -181,7 +184,7 @@ impl Receiver {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_>, RecvTimeoutError> {
-        let record = self.take_until(|| after(timeout))?;
+        let record = self.peek_until(|| after(timeout))?;
         Ok(self.batch(record, max))
     }
 
@@ -196,14 +199,18 @@ impl Receiver {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_>, RecvTimeoutError> {
-        let record = self.take_until(|| Some(deadline))?;
+        let record = self.peek_until(|| Some(deadline))?;
         Ok(self.batch(record, max))
     }
 
     #[inline]
+    fn peek_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Record, RecvTimeoutError> {
+        self.inlet.peek(deadline).map_err(|why| self.recv_timeout_error(why))
+    }
+
+    #[inline]
     fn batch(&mut self, first: Record, max: usize) -> ReceivedBatch<'_> {
-        // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring_mut().put_back(first);
+        // Iterating takes it; what nobody iterates over is not received.
         ReceivedBatch { inlet: &mut self.inlet, first, max, left: Cell::new(max) }
     }
 
@@ -250,6 +257,13 @@ impl Receiver {
         let bytes = self.inlet.ring().position().wrapping_sub(self.since);
         let (messages, waits, bell) = self.inlet.counts();
         Stats::new(messages, bytes, waits, bell)
+    }
+
+    /// Messages that a killed predecessor had taken and not given back, and that do not come again: always 0 unless this end
+    /// was taken with [`Redelivery::AtMostOnce`]. They were counted, and passed over, when it was taken.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// The pages that the ring's data lies in, and why not in huge ones, if those were asked for.
@@ -308,6 +322,21 @@ impl Received<'_> {
         self.record.kind()
     }
 
+    /// Whether a receiver that was killed had taken it, too, and not given it back: it may have acted on it.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::Options::new().pair()?;
+    /// # tx.send(b"pay")?;
+    /// let message = rx.recv()?;
+    /// assert!(!message.redelivered(), "nobody was killed");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.inlet.ring().comes_again(&self.record)
+    }
+
     /// Leaves the message in the ring: it is the next one again, for this receiver or its successor.
     ///
     /// ```
@@ -319,8 +348,7 @@ impl Received<'_> {
     /// ```
     #[inline]
     pub fn put_back(self) {
-        self.inlet.ring_mut().put_back(self.record);
-        self.inlet.count_instead(0);
+        self.inlet.put_back(self.record);
     }
 }
 
@@ -369,10 +397,12 @@ impl ReceivedBatch<'_> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         std::iter::from_fn(|| {
-            let left = self.left.get().checked_sub(1)?;
+            if self.left.get() == 0 {
+                return None;
+            }
             let (record, bytes) = self.inlet.ring().read()?;
-            self.left.set(left);
-            Some(Message { bytes, kind: record.kind() })
+            self.left.set(self.left.get() - 1);
+            Some(Message { bytes, kind: record.kind(), redelivered: self.inlet.ring().comes_again(&record) })
         })
     }
 
@@ -387,7 +417,7 @@ impl ReceivedBatch<'_> {
 impl Drop for ReceivedBatch<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.inlet.count_instead((self.max - self.left.get()) as u64);
+        self.inlet.count((self.max - self.left.get()) as u64);
         self.inlet.release();
     }
 }
@@ -403,6 +433,7 @@ impl fmt::Debug for ReceivedBatch<'_> {
 pub struct Message<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) kind: u16,
+    pub(super) redelivered: bool,
 }
 
 impl<'a> Message<'a> {
@@ -418,6 +449,13 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn kind(&self) -> u16 {
         self.kind
+    }
+
+    /// Whether a receiver that was killed had taken it, too, and not given it back; `false` if a tap saw it.
+    #[inline]
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
     }
 }
 

@@ -271,7 +271,9 @@ impl Tap {
 
     fn seen(&self, found: Found) -> Seen<'_> {
         match found {
-            Found::Message { len, kind } => Seen::Message(Message { bytes: &self.buffer[..len], kind }),
+            Found::Message { len, kind } => {
+                Seen::Message(Message { bytes: &self.buffer[..len], kind, redelivered: false })
+            }
             Found::Missed { bytes } => Seen::Missed { bytes },
         }
     }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::ring::{Taken, Verdict};
+use crate::{
+    operation::Operation,
+    ring::{Taken, Verdict},
+};
 
 /// How far the victim's operation had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +28,51 @@ pub(crate) struct Ledger {
     reached: Reached,
     /// Messages that were told to be lost.
     lost: u64,
+    /// A killed receiver had taken all messages before the first of these numbers, and none from the last on.
+    taken: Range<u64>,
+    /// Whether what it had taken does not come again.
+    once: bool,
 }
 
 impl Ledger {
     /// Of a receiver that has had all before `next`, from a sender that was killed while it sent `doubtful`.
     pub(crate) fn of_survivor(next: u64, doubtful: Range<u64>, reached: Reached) -> Self {
-        Self { next: vec![next], doubtful, reached, lost: 0 }
+        Self { next: vec![next], doubtful, reached, lost: 0, taken: 0..0, once: false }
     }
 
-    /// Of the successor of a receiver that was killed while it released `doubtful`: that comes again, or not.
-    pub(crate) fn of_successor(doubtful: Range<u64>, reached: Reached) -> Self {
-        let next = match reached {
-            Reached::Beginning => vec![doubtful.start],
-            Reached::Midst => vec![doubtful.start, doubtful.end],
-            Reached::End => vec![doubtful.end],
+    /// Of the successor of a receiver that was killed in the midst of an operation, who says that it has passed over so many
+    /// messages: what was to be released comes, or goes, again, or not.
+    pub(crate) fn of_successor(operation: &Operation, reached: Reached, skipped: u64) -> Verdict<Self> {
+        let (releases, taken, once) = (operation.releases(), operation.taken(reached), operation.once);
+        let released = match reached {
+            Reached::Beginning => vec![releases.start],
+            Reached::Midst => vec![releases.start, releases.end],
+            Reached::End => vec![releases.end],
         };
-        Self { next, doubtful: 0..0, reached, lost: 0 }
+        let mut next = released.clone();
+        if once && operation.kind.is_lossless() {
+            next.iter_mut().for_each(|next| *next += skipped);
+            // All that was taken and not released, and nothing else.
+            next.retain(|next| *next >= taken.start && (skipped == 0 || *next <= taken.end));
+        } else if skipped != 0 {
+            next.clear();
+        }
+        if next.is_empty() {
+            return Err(format!("{skipped} passed over, of {released:?} to {taken:?}").into());
+        }
+        Ok(Self { next, doubtful: 0..0, reached, lost: 0, taken, once })
     }
 
     /// Enters a message.
     pub(crate) fn enter(&mut self, taken: Taken) -> Verdict {
         let (number, lost) = (taken.number?, taken.lost);
+        // Where messages are lost, what was taken need not be what was next.
+        let sure = lost == 0 && number < self.taken.start;
+        let never = self.once || number >= self.taken.end + self.lost + lost;
+        if taken.again && never || !taken.again && sure {
+            let again = if taken.again { "comes again, it says" } else { "does not say that it comes again" };
+            return Err(format!("message {number} {again}, where {:?} were taken", self.taken).into());
+        }
         let Range { start, end } = self.doubtful;
         let sends = end - start;
         if self.reached == Reached::Beginning && self.doubtful.contains(&number) {

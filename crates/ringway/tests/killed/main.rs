@@ -11,8 +11,9 @@
 //! After each kill all that was promised is checked: the kernel says that the end is free; what is said to be pending is
 //! what comes; the survivor has every message that was committed, whole, in order, once; it gets on within a second, with
 //! the successor, once around the ring and to a good end; what a dead receiver had not released comes again, and
-//! nothing else; a name is gone with the last to leave, and nothing lies beside it. Who is killed while it cleans leaves what
-//! lives as it is, what is dead as it was or gone, and the rest to the next who cleans.
+//! nothing else, and says so exactly if it was had; or, where it is to come once at most, what was had does not, and is counted;
+//! a name is gone with the last to leave, and nothing lies beside it. Who is killed while it cleans leaves what lives as it is,
+//! what is dead as it was or gone, and the rest to the next who cleans.
 //!
 //! # Two under load
 //!

@@ -6,6 +6,7 @@ use ringway::{Side, Wait};
 
 use crate::{
     child,
+    ledger::Reached,
     message::Message,
     ring::{Kind, Ring, Rx, Tx, Verdict},
 };
@@ -57,6 +58,8 @@ pub(crate) struct Operation {
     warm: u64,
     /// Whether the victim's predecessor was killed, too: with messages staged that nobody will see, or one held.
     pub(crate) heir: bool,
+    /// Whether what a killed receiver held does not come again.
+    pub(crate) once: bool,
 }
 
 /// Messages that a sender that is to be killed sends first.
@@ -77,6 +80,7 @@ impl Operation {
             before,
             warm,
             heir: false,
+            once: false,
         }
     }
 
@@ -106,6 +110,10 @@ impl Operation {
 
     fn heir(self) -> Self {
         Self { heir: true, ..self }
+    }
+
+    fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// Whose end dies; who has none is nobody's sender.
@@ -165,16 +173,39 @@ impl Operation {
         sent..sent + more
     }
 
-    /// The messages that the operation releases.
+    /// The messages that the operation releases: it had them, or passes over them.
     pub(crate) fn releases(&self) -> Range<u64> {
         let warm = if self.victim() == Side::Receiver { self.warm } else { 0 };
         let received = self.before[1] + warm;
         let more = match self.act {
             Act::Release => 1,
             Act::ReceiveBatch(more) => more,
+            Act::Attach(Side::Receiver) if self.heir && self.once && self.kind.is_lossless() => 1,
             _ => 0,
         };
         received..received + more
+    }
+
+    /// What was taken of the messages when the operation had come so far: all before the first of these numbers, and none from
+    /// the last on.
+    pub(crate) fn taken(&self, reached: Reached) -> Range<u64> {
+        let begin = self.releases().start;
+        let before = match self.act {
+            Act::Release => 1,
+            Act::Attach(Side::Receiver) if self.heir => 1,
+            _ => 0,
+        };
+        let after = match self.act {
+            Act::Receive => 1,
+            Act::ReceiveBatch(more) => more,
+            _ => before,
+        };
+        let (sure, most) = match reached {
+            Reached::Beginning => (before, before),
+            Reached::Midst => (before, after),
+            Reached::End => (after, after),
+        };
+        begin + sure..begin + most
     }
 
     pub(crate) fn message(&self, number: u64) -> Message {
@@ -183,7 +214,8 @@ impl Operation {
 
     /// A ring for it.
     pub(crate) fn ring(&self) -> Verdict<Ring> {
-        Ring::new(self.kind, self.capacity, self.named, Wait::Park { spin: Duration::ZERO })
+        let ring = Ring::new(self.kind, self.capacity, self.named, Wait::Park { spin: Duration::ZERO })?;
+        Ok(if self.once { ring.at_most_once() } else { ring })
     }
 
     /// In a child: what the predecessor does that is killed before the victim comes.
@@ -381,5 +413,19 @@ pub(crate) fn all() -> Vec<Operation> {
         oldest("lossy, oldest: resume a killed sender", Attach(Sender)).after(150, 1).heir(),
         oldest("lossy, oldest: resume a killed receiver", Attach(Receiver)).after(150, 1).heir(),
         oldest("lossy, oldest: drop the sender", Drop(Sender)).warm(150),
+        records("at most once: receive", Receive).after(5, 1).warm(1).once(),
+        records("at most once: release", Release).after(5, 1).warm(1).once(),
+        records("at most once: receive a batch of 4", ReceiveBatch(4)).after(6, 1).once(),
+        records("at most once: resume a killed receiver", Attach(Receiver)).after(3, 1).heir().once(),
+        slots("at most once, slots: receive", Receive).after(5, 1).warm(1).once(),
+        slots("at most once, slots: release", Release).after(5, 1).warm(1).once(),
+        slots("at most once, slots: receive a batch of 4", ReceiveBatch(4)).after(6, 1).once(),
+        slots("at most once, slots: resume a killed receiver", Attach(Receiver)).after(3, 1).heir().once(),
+        newest("at most once, lossy, newest: receive", Receive).after(5, 1).warm(1).once(),
+        newest("at most once, lossy, newest: release", Release).after(5, 1).warm(1).once(),
+        newest("at most once, lossy, newest: resume", Attach(Receiver)).after(5, 1).heir().once(),
+        oldest("at most once, lossy, oldest: receive", Receive).after(5, 1).warm(1).once(),
+        oldest("at most once, lossy, oldest: release", Release).after(5, 1).warm(1).once(),
+        oldest("at most once, lossy, oldest: resume", Attach(Receiver)).after(5, 1).heir().once(),
     ]
 }

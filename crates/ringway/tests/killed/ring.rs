@@ -5,7 +5,7 @@ use std::{error::Error, fs::File, time::Duration};
 use ringway::{
     AttachError, Backend, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side, Wait, clean,
     inspect::{self, State},
-    spsc::{self, lossy, slots},
+    spsc::{self, Redelivery, lossy, slots},
 };
 use tempfile::TempDir;
 use zerocopy::IntoBytes;
@@ -54,7 +54,8 @@ enum Place {
 }
 
 impl Ring {
-    /// A ring of this many bytes, whose ends wait so; with a name, it is made by the first who comes.
+    /// A ring of this many bytes, whose ends wait so, and whose receivers get again what a killed one held; with a name, it is
+    /// made by the first who comes.
     pub(crate) fn new(kind: Kind, capacity: usize, named: bool, wait: Wait) -> Verdict<Self> {
         let options = spsc::Options::new().capacity(capacity).wait(wait);
         let slots = slots::Options::new().capacity(capacity / size_of::<Slot>()).wait(wait);
@@ -70,6 +71,13 @@ impl Ring {
             })
         };
         Ok(Self { kind, options, slots, place })
+    }
+
+    /// The same, but its receivers get nothing again.
+    pub(crate) fn at_most_once(mut self) -> Self {
+        self.options = self.options.redelivery(Redelivery::AtMostOnce);
+        self.slots = self.slots.redelivery(Redelivery::AtMostOnce);
+        self
     }
 
     fn place(&self) -> &dyn Backend {
@@ -309,6 +317,8 @@ pub(crate) struct Taken {
     pub(crate) number: Result<u64, String>,
     /// Messages that were lost in front of it, as the receiver was told.
     pub(crate) lost: u64,
+    /// Whether it says that a killed receiver had taken it, too.
+    pub(crate) again: bool,
 }
 
 /// A receiving end.
@@ -322,15 +332,21 @@ pub(crate) enum Rx {
 impl Rx {
     /// Receives, waiting so long at the most.
     pub(crate) fn take(&mut self, limit: Duration) -> Result<Taken, RecvTimeoutError> {
-        let (number, lost) = match self {
-            Self::Records(rx) => (message::number(&rx.recv_timeout(limit)?), 0),
-            Self::Slots(rx) => (message::number(rx.recv_timeout(limit)?.as_bytes()), 0),
+        let (number, lost, again) = match self {
+            Self::Records(rx) => {
+                let received = rx.recv_timeout(limit)?;
+                (message::number(&received), 0, received.redelivered())
+            }
+            Self::Slots(rx) => {
+                let received = rx.recv_timeout(limit)?;
+                (message::number(received.as_bytes()), 0, received.redelivered())
+            }
             Self::Lossy(rx) => {
                 let received = rx.recv_timeout(limit)?;
-                (message::number(&received), received.lost())
+                (message::number(&received), received.lost(), received.redelivered())
             }
         };
-        Ok(Taken { number, lost })
+        Ok(Taken { number, lost, again })
     }
 
     /// Receives up to `max` at once, waiting so long at the most, and hands the number of each to `each` before they are
@@ -355,6 +371,15 @@ impl Rx {
                 std::iter::once(message::number(&received)).try_for_each(each)
             }
         })
+    }
+
+    /// Messages that it passed over when it came, as it says. Rings that lose messages count them as lost.
+    pub(crate) fn skipped(&self) -> u64 {
+        match self {
+            Self::Records(rx) => rx.skipped(),
+            Self::Slots(rx) => rx.skipped(),
+            Self::Lossy(_) => 0,
+        }
     }
 
     /// Messages that were lost, all in all, as the receiver was told.

@@ -174,7 +174,6 @@ impl Survivor {
         ring: &Ring,
         reached: Reached,
     ) -> Verdict<(Tx, Rx, Ledger, u64)> {
-        let mut ledger = Ledger::of_successor(operation.releases(), reached);
         let (mut tx, mut next) = match self {
             Self::Sender { tx, sent } => (tx, sent),
             // By what was released, or by the news of the death.
@@ -205,6 +204,7 @@ impl Survivor {
             next += 1;
         }
         let mut rx = ring.receiver()?;
+        let mut ledger = Ledger::of_successor(operation, reached, rx.skipped())?;
         drain(&mut rx, &mut ledger)?;
         if operation.kind.is_lossless() && !ledger.has_all_before(next) {
             return Err(format!("{ledger:?} after all of {next} was received").into());

@@ -13,6 +13,12 @@
 //! message behind it: [`Received::lost`]. What was lost behind the last message it learns with *closed*:
 //! [`Receiver::lost`] counts them all. A new holder of either end goes on with the numbers, also after a kill.
 //!
+//! A message that a killed receiver had taken and not given back comes again to its successor, if it is still there, and says so
+//! ([`Received::redelivered`]); or, to one that chose [`Redelivery::AtMostOnce`] in the ring's options, it is lost, and counted
+//! with what was lost in front of the next message.
+//!
+//! [`Redelivery::AtMostOnce`]: crate::spsc::Redelivery::AtMostOnce
+//!
 //! # What lies behind it
 //!
 //! A ring that loses its newest messages is an ordinary one, read in place. In one that loses its oldest a message may be

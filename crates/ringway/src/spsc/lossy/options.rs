@@ -89,7 +89,10 @@ impl Options {
     ///
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_at(&self, place: &dyn Backend) -> Result<Receiver, AttachError> {
-        Receiver::new(self.claim(self.ring.open_as(place, &self.shape())?, Side::Receiver)?)
+        Receiver::new(
+            self.claim(self.ring.open_as(place, &self.shape())?, Side::Receiver)?,
+            self.ring.redelivery,
+        )
     }
 
     /// The sending end of a ring that was offered. The capacity asked for here plays no part.
@@ -109,7 +112,7 @@ impl Options {
     /// [`AttachError`]; with [`AttachError::Held`] if the ring has a living receiver.
     pub fn receiver_of(&self, offer: &Offer) -> Result<Receiver, AttachError> {
         let segment = offer.open(Some(layout::KIND_LOSSY), &self.ring.memory)?;
-        Receiver::new(self.claim(segment, Side::Receiver)?)
+        Receiver::new(self.claim(segment, Side::Receiver)?, self.ring.redelivery)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.

@@ -2,7 +2,7 @@
 
 use ringway_ring::{
     Corrupt, Lent, Mem, Side,
-    primitive::Ordering,
+    primitive::{Ordering, compiler_fence},
     spsc::{Consumer, Follower, Look, Record, Start},
 };
 
@@ -10,7 +10,7 @@ use super::{Lose, NUMBER};
 use crate::{
     AttachError,
     protocol::{NoRecord, Receives},
-    spsc::end::End,
+    spsc::{Redelivery, end::End},
 };
 
 /// Reads messages and their numbers.
@@ -19,6 +19,8 @@ pub(super) struct Reader {
     way: Way,
     /// The number that the next message has if none is lost.
     expected: u64,
+    /// What the receiver does with those that a predecessor had taken.
+    redelivery: Redelivery,
     poison: Option<Corrupt>,
 }
 
@@ -26,8 +28,9 @@ pub(super) struct Reader {
 enum Way {
     /// The sender waits for no room, but takes none that was not given back.
     InPlace(Consumer<Lent>),
-    /// The sender overwrites what is oldest.
-    Copies { follower: Follower<Lent>, copy: Vec<u8> },
+    /// The sender overwrites what is oldest. Messages with numbers from the expected one on and before `taken` a predecessor
+    /// had taken.
+    Copies { follower: Follower<Lent>, copy: Vec<u8>, taken: u64 },
 }
 
 /// A message that was taken.
@@ -36,6 +39,8 @@ pub(super) struct Taken {
     record: Record,
     /// Messages lost in front of it.
     pub(super) lost: u64,
+    /// Whether a predecessor had taken it, too.
+    pub(super) again: bool,
 }
 
 impl Taken {
@@ -46,15 +51,28 @@ impl Taken {
 }
 
 impl Reader {
-    pub(super) fn new(end: &End, ring: Lent, expected: u64) -> Result<Self, AttachError> {
+    pub(super) fn new(
+        end: &End,
+        ring: Lent,
+        expected: u64,
+        redelivery: Redelivery,
+    ) -> Result<Self, AttachError> {
         let way = match Lose::of(end.segment()) {
-            Lose::Newest => Consumer::resume(ring).map(Way::InPlace),
-            Lose::Oldest => {
-                Follower::new(ring, Start::Oldest).map(|follower| Way::Copies { follower, copy: Vec::new() })
-            }
+            Lose::Newest => Consumer::resume(ring).map(|mut consumer| {
+                if redelivery == Redelivery::AtMostOnce {
+                    // The next message's number says how many.
+                    consumer.skip();
+                }
+                Way::InPlace(consumer)
+            }),
+            Lose::Oldest => Follower::new(ring, Start::Oldest).map(|follower| {
+                // Relaxed: as the number that is expected.
+                let taken = follower.mem().taken().load(Ordering::Relaxed);
+                Way::Copies { follower, copy: Vec::new(), taken }
+            }),
         };
         let way = way.map_err(|corrupt| end.corrupt(corrupt))?;
-        let mut reader = Self { way, expected, poison: None };
+        let mut reader = Self { way, expected, redelivery, poison: None };
         reader.pass_over_what_was_had().map_err(|corrupt| end.corrupt(corrupt))?;
         Ok(reader)
     }
@@ -66,7 +84,10 @@ impl Reader {
         let was_had = |number| u64::from_ne_bytes(number).wrapping_sub(expected) > u64::MAX / 2;
         let follower = match &mut self.way {
             Way::InPlace(consumer) => {
-                while let Ok(record) = Receives::advance(consumer) {
+                // What it has had it had taken.
+                while consumer.to_come_again() > 0
+                    && let Ok(record) = Receives::advance(consumer)
+                {
                     if !consumer.payload(record).first_chunk().copied().is_some_and(was_had) {
                         consumer.put_back(record);
                         break;
@@ -146,15 +167,31 @@ impl Reader {
         &payload[NUMBER..]
     }
 
-    /// A record with its number, if it is not one that a predecessor has had.
+    /// A record with its number, if it is not one that a predecessor has had, or had taken and is not to come again.
     fn take(&mut self, record: Record, payload: [u8; NUMBER]) -> Option<Taken> {
         let number = u64::from_ne_bytes(payload);
         let lost = number.wrapping_sub(self.expected);
         if lost > u64::MAX / 2 {
             return None;
         }
+        let again = match &self.way {
+            Way::InPlace(consumer) => consumer.comes_again(&record),
+            Way::Copies { taken, .. } => taken.wrapping_sub(number).wrapping_sub(1) < u64::MAX / 2,
+        };
+        if again && self.redelivery == Redelivery::AtMostOnce {
+            return None;
+        }
         self.expected = number.wrapping_add(1);
-        Some(Taken { record, lost })
+        match &self.way {
+            Way::Copies { follower, .. } if !again => {
+                // Relaxed: for a successor, whose proof that this one stopped carries the edge.
+                follower.mem().taken().store(self.expected, Ordering::Relaxed);
+                // Nobody has it before that was said.
+                compiler_fence();
+            }
+            _ => {}
+        }
+        Some(Taken { record, lost, again })
     }
 }
 
@@ -174,7 +211,7 @@ impl Receives for Reader {
                     let record = Receives::advance(consumer)?;
                     (record, consumer.payload(record).first_chunk().copied())
                 }
-                Way::Copies { follower, copy } => match follower.look() {
+                Way::Copies { follower, copy, .. } => match follower.look() {
                     Look::Record(record) => {
                         copy.resize(record.len() as usize, 0);
                         follower.copy(record, copy);
@@ -252,7 +289,8 @@ mod tests {
         let offer = super::super::Options::new(crate::spsc::Options::new(), Lose::Newest).offer().unwrap();
         let segment = ringway_segment::Backend::open(&offer, None, &Default::default()).unwrap();
         let end = End::claim(segment, crate::Side::Receiver, &crate::spsc::Options::new()).unwrap();
-        let mut reader = Reader::new(&end, crate::lend::ring(end.segment()), 7).unwrap();
+        let mut reader =
+            Reader::new(&end, crate::lend::ring(end.segment()), 7, Redelivery::default()).unwrap();
         assert_eq!(reader.lost_at_the_end(10), 3);
         assert_eq!(reader.lost_at_the_end(10), 0);
         assert_eq!(reader.lost_at_the_end(2), 0);

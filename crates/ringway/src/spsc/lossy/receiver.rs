@@ -14,7 +14,7 @@ use super::reader::{Reader, Taken};
 use crate::{
     AttachError, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
-    spsc::{after, end::End},
+    spsc::{Redelivery, after, end::End},
 };
 
 type Rx = Inlet<Reader, ringway_wait::Lent>;
@@ -33,11 +33,11 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+    pub(super) fn new(end: End, redelivery: Redelivery) -> Result<Self, AttachError> {
         let segment = end.segment();
         // Relaxed: only receivers write it; what proves that the last one has stopped carries the edge.
         let expected = lend::number(segment, Side::Receiver).load(Ordering::Relaxed);
-        let reader = Reader::new(&end, lend::ring(segment), expected)?;
+        let reader = Reader::new(&end, lend::ring(segment), expected, redelivery)?;
         let inlet = Inlet::attach(reader, end.words(), end.wait, end.sleepers);
         Ok(Self { inlet: CachePadded::new(inlet), lost: 0, bytes: 0, end })
     }
@@ -209,6 +209,8 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         if self.end.segment().is_ours() {
+            // Leaving releases.
+            self.say();
             self.inlet.close();
             self.end.leave(self.inlet.sender_died(), || true);
         }
@@ -239,6 +241,12 @@ impl Received<'_> {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.taken.lost
+    }
+
+    /// Whether a receiver that was killed had taken it, too, and not given it back: it may have acted on it.
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.taken.again
     }
 }
 

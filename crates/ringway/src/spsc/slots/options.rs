@@ -6,7 +6,7 @@ use super::{Receiver, Sender, Value};
 use crate::{
     AttachError, CreateError, Side, Wait, layout,
     spsc::{
-        self, DEFAULT_CAPACITY,
+        self, DEFAULT_CAPACITY, Redelivery,
         end::{End, refuse},
     },
 };
@@ -62,6 +62,12 @@ impl Options {
     /// As [`spsc::Options::wait`].
     pub fn wait(mut self, wait: Wait) -> Self {
         self.ring = self.ring.wait(wait);
+        self
+    }
+
+    /// As [`spsc::Options::redelivery`].
+    pub fn redelivery(mut self, redelivery: Redelivery) -> Self {
+        self.ring = self.ring.redelivery(redelivery);
         self
     }
 
@@ -130,7 +136,8 @@ impl Options {
     ///
     /// As [`receiver`](Options::receiver).
     pub fn receiver_at<T: Value>(&self, place: &dyn Backend) -> Result<Receiver<T>, AttachError> {
-        Receiver::new(End::claim(self.open::<T>(place)?, Side::Receiver, &self.ring)?)
+        let end = End::claim(self.open::<T>(place)?, Side::Receiver, &self.ring)?;
+        Receiver::new(end, self.ring.redelivery)
     }
 
     /// The sending end of a ring that was offered; as [`spsc::Options::sender_of`].
@@ -148,7 +155,8 @@ impl Options {
     ///
     /// As [`receiver`](Options::receiver).
     pub fn receiver_of<T: Value>(&self, offer: &Offer) -> Result<Receiver<T>, AttachError> {
-        Receiver::new(End::claim(self.open_offer::<T>(offer)?, Side::Receiver, &self.ring)?)
+        let end = End::claim(self.open_offer::<T>(offer)?, Side::Receiver, &self.ring)?;
+        Receiver::new(end, self.ring.redelivery)
     }
 
     /// A ring without a name, with neither end taken: to be handed to another process.

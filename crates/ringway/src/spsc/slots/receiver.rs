@@ -17,7 +17,7 @@ use super::{Options, TypeOf, Value, slots_in};
 use crate::{
     AttachError, Pages, RecvError, RecvTimeoutError, Stats, TryRecvError, lend,
     protocol::{Inlet, NoRecord},
-    spsc::{after, end::End, receiver::error},
+    spsc::{Redelivery, after, end::End, receiver::error},
 };
 
 type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;
@@ -31,6 +31,8 @@ pub struct Receiver<T> {
     inlet: CachePadded<Rx>,
     /// Bytes received when this end was taken.
     since: u64,
+    /// Messages that a predecessor had taken, and that were passed over.
+    skipped: u64,
     // Dropped last: `inlet` uses its memory.
     end: End,
     message: PhantomData<T>,
@@ -46,12 +48,14 @@ impl<T: Value> Receiver<T> {
         Options::new().receiver_of(offer)
     }
 
-    pub(super) fn new(end: End) -> Result<Self, AttachError> {
+    pub(super) fn new(end: End, redelivery: Redelivery) -> Result<Self, AttachError> {
         let (ring, words) = (lend::ring(end.segment()), end.words());
-        let ring = Consumer::resume(ring, size_of::<T>() as u64).map_err(|corrupt| end.corrupt(corrupt))?;
+        let size = size_of::<T>() as u64;
+        let mut ring = Consumer::resume(ring, size).map_err(|corrupt| end.corrupt(corrupt))?;
+        let skipped = if redelivery == Redelivery::AtMostOnce { ring.skip() } else { 0 };
         let inlet = Inlet::attach(ring, words, end.wait, end.sleepers);
         let since = inlet.ring().position();
-        Ok(Self { inlet: CachePadded::new(inlet), since, end, message: PhantomData })
+        Ok(Self { inlet: CachePadded::new(inlet), since, skipped, end, message: PhantomData })
     }
 
     /// The next message, waiting until there is one.
@@ -154,7 +158,7 @@ impl<T: Value> Receiver<T> {
     /// ```
     #[inline]
     pub fn recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, RecvError> {
-        match self.inlet.take(|| None) {
+        match self.inlet.peek(|| None) {
             Ok(slot) => Ok(self.batch(slot, max)),
             Err(why) => Err(self.recv_error(why)),
         }
@@ -167,7 +171,7 @@ impl<T: Value> Receiver<T> {
     /// [`TryRecvError`]
     #[inline]
     pub fn try_recv_batch(&mut self, max: usize) -> Result<ReceivedBatch<'_, T>, TryRecvError> {
-        match self.inlet.try_take() {
+        match self.inlet.try_peek() {
             Ok(slot) => Ok(self.batch(slot, max)),
             Err(why) => Err(self.try_recv_error(why)),
         }
@@ -184,7 +188,7 @@ impl<T: Value> Receiver<T> {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
-        let slot = self.take_until(|| after(timeout))?;
+        let slot = self.peek_until(|| after(timeout))?;
         Ok(self.batch(slot, max))
     }
 
@@ -199,15 +203,27 @@ impl<T: Value> Receiver<T> {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_, T>, RecvTimeoutError> {
-        let slot = self.take_until(|| Some(deadline))?;
+        let slot = self.peek_until(|| Some(deadline))?;
         Ok(self.batch(slot, max))
     }
 
     #[inline]
+    fn peek_until(&mut self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Slot, RecvTimeoutError> {
+        self.inlet.peek(deadline).map_err(|why| self.recv_timeout_error(why))
+    }
+
+    #[inline]
     fn batch(&mut self, first: Slot, max: usize) -> ReceivedBatch<'_, T> {
-        // Iterating takes it again; what nobody iterates over is not received.
-        self.inlet.ring_mut().put_back(first);
-        ReceivedBatch { inlet: &mut self.inlet, first, left: Cell::new(max), message: PhantomData }
+        // Iterating takes it; what nobody iterates over is not received. A batch counts once.
+        self.inlet.count(1);
+        let redelivered = (self.inlet.ring().to_come_again() as usize).min(max);
+        ReceivedBatch {
+            inlet: &mut self.inlet,
+            first,
+            left: Cell::new(max),
+            redelivered,
+            message: PhantomData,
+        }
     }
 
     // The error of each form is made out of line, to the end: converted in place, errors make the calls that receive too large
@@ -269,6 +285,13 @@ impl<T: Value> Receiver<T> {
         Stats::new(slots_in::<T>(bytes), bytes, waits, bell)
     }
 
+    /// Messages that a killed predecessor had taken and not given back, and that do not come again: always 0 unless this end
+    /// was taken with [`Redelivery::AtMostOnce`]. They were counted, and passed over, when it was taken.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     /// The file that is the ring's name, if it has one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -313,6 +336,21 @@ impl<'a, T: Value> Received<'a, T> {
     #[inline(always)]
     fn new(inlet: &'a mut Rx, slot: Slot) -> Self {
         Self { inlet, slot, message: PhantomData }
+    }
+
+    /// Whether a receiver that was killed had taken it, too, and not given it back: it may have acted on it.
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;
+    /// # tx.send(&7)?;
+    /// let message = rx.recv()?;
+    /// assert!(!message.redelivered(), "nobody was killed");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.inlet.ring().comes_again(&self.slot)
     }
 
     /// Leaves the message in the ring: it is the next one again, for this receiver or its successor.
@@ -375,6 +413,7 @@ pub struct ReceivedBatch<'a, T> {
     inlet: &'a mut Rx,
     first: Slot,
     left: Cell<usize>,
+    redelivered: usize,
     message: PhantomData<&'a T>,
 }
 
@@ -393,6 +432,12 @@ impl<T: Value> ReceivedBatch<'_, T> {
                 _ => None,
             }
         })
+    }
+
+    /// How many of its messages, the first ones, a receiver that was killed had taken, too, and not given back.
+    #[must_use]
+    pub fn redelivered(&self) -> usize {
+        self.redelivered
     }
 
     /// Leaves all its messages in the ring: they come again, to this receiver or its successor.
