@@ -150,7 +150,7 @@ impl<M: Mem> Consumer<M> {
         self.next.set(next);
         let (granule, count) = slot.granules();
         self.mem.reading(granule, count);
-        if M::OWNED.contains(&slot.stride) {
+        if slot.stride >= M::OWNED.start {
             self.mem.own(granule, count);
         }
         slot
@@ -232,13 +232,10 @@ impl<M: Mem> Consumer<M> {
     /// Gives all messages taken so far back to the producer.
     #[inline(always)]
     pub fn release(&mut self) {
-        let next = self.next.get();
-        if next != self.released {
-            // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
-            // producer's overwriting.
-            self.mem.position(Side::Consumer).store(next, Ordering::Release);
-            self.released = next;
-        }
+        self.released = self.next.get();
+        // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
+        // producer's overwriting.
+        self.mem.position(Side::Consumer).store(self.released, Ordering::Release);
     }
 
     /// How far this end has come, in bytes since the ring's birth.

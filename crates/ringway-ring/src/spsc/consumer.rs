@@ -95,12 +95,17 @@ impl<M: Mem> Consumer<M> {
         if let Header::Record { len, kind } = Header::decode(word) {
             let next = position.wrapping_add(record::size(len));
             let record = Record { position, len, kind };
-            if self.is_new(next) {
+            let new = self.is_new(next);
+            if new {
                 self.say_taken(next);
-                return Next::Record(self.take(record, next));
             }
-            if self.was_taken(next) {
-                return Next::Record(self.take(record, next));
+            if new || self.was_taken(next) {
+                self.take(record, next);
+                if is_long::<M>(len) {
+                    let (granule, count) = record.granules();
+                    self.mem.own(granule, count);
+                }
+                return Next::Record(record);
             }
         }
         if self.is_corrupt(word) {
@@ -116,13 +121,13 @@ impl<M: Mem> Consumer<M> {
         if let Next::Record(record) = self.advance() { Some(record) } else { None }
     }
 
-    /// Takes the next record, if it is a good one that nobody had taken.
+    /// Takes the next record, if it is a good one that nobody had taken, and not so long that its lines would be taken over.
     #[inline(always)]
     pub fn take_new(&self) -> Option<Record> {
         let (position, word) = (self.next.get(), self.look());
         let Header::Record { len, kind } = Header::decode(word) else { return None };
         let next = position.wrapping_add(record::size(len));
-        if !self.is_new(next) {
+        if !self.is_new(next) || is_long::<M>(len) {
             return None;
         }
         self.say_taken(next);
@@ -159,9 +164,6 @@ impl<M: Mem> Consumer<M> {
         self.next.set(next);
         let (granule, count) = record.granules();
         self.mem.reading(granule, count);
-        if M::OWNED.contains(&record.len.into()) {
-            self.mem.own(granule, count);
-        }
         record
     }
 
@@ -231,13 +233,10 @@ impl<M: Mem> Consumer<M> {
     /// Gives all records taken so far back to the producer.
     #[inline(always)]
     pub fn release(&mut self) {
-        let next = self.next.get();
-        if next != self.released {
-            // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
-            // producer's overwriting.
-            self.mem.position(Side::Consumer).store(next, Ordering::Release);
-            self.released = next;
-        }
+        self.released = self.next.get();
+        // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
+        // producer's overwriting.
+        self.mem.position(Side::Consumer).store(self.released, Ordering::Release);
     }
 
     /// How far this end has come, in bytes since the ring's birth, headers included.
@@ -307,4 +306,10 @@ fn check_taken<M: Mem>(mem: &M, position: u64, taken: u64) -> Result<(), Corrupt
         seen += record::size(len);
     }
     if seen == held { Ok(()) } else { Err(Corrupt { at: At::Taken, found: taken }) }
+}
+
+/// Whether lines of a payload of `len` bytes are taken over, if it is not too long for that.
+#[inline(always)]
+fn is_long<M: Mem>(len: u32) -> bool {
+    u64::from(len) >= M::OWNED.start
 }
