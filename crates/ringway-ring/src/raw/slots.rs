@@ -61,7 +61,7 @@ impl slots::Producer<Lent> {
 
     #[inline(always)]
     fn copy_in<T: Value>(&mut self, value: &T) {
-        let stores = Stores::of::<Lent>(size_of::<T>() as u64);
+        let stores = Stores::of(size_of::<T>() as u64, self.mem());
         // SAFETY:
         // - `place` is valid for writes of a `T`, aligned to 8 as slots are, and nobody else uses it.
         // - It does not overlap `value`: nobody has a reference into a slot that is free.

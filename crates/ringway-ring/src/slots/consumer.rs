@@ -232,10 +232,13 @@ impl<M: Mem> Consumer<M> {
     /// Gives all messages taken so far back to the producer.
     #[inline(always)]
     pub fn release(&mut self) {
-        self.released = self.next.get();
-        // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
-        // producer's overwriting.
-        self.mem.position(Side::Consumer).store(self.released, Ordering::Release);
+        let next = self.next.get();
+        if next != self.released {
+            // Release: pairs with the Acquire in `Producer::refresh` and `resume`: our reads come before the
+            // producer's overwriting.
+            self.mem.position(Side::Consumer).store(next, Ordering::Release);
+            self.released = next;
+        }
     }
 
     /// How far this end has come, in bytes since the ring's birth.

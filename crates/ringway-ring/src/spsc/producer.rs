@@ -46,6 +46,12 @@ const LONG: u64 = 8;
 /// and of so many not at all, nor what comes after them.
 const HUGE: u64 = 64;
 
+/// Records of so many bytes
+const BULK: u64 = 16 << 10;
+/// in rings of so many, which no cache holds until they come round, are written past the caches, like those that are larger than
+/// what consumers take over.
+const VAST: u64 = 16 << 20;
+
 /// How a payload is best stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stores {
@@ -62,15 +68,15 @@ pub enum Stores {
 impl Stores {
     /// The best for a payload that takes `size` bytes of the ring.
     #[inline(always)]
-    pub(crate) fn of<M: Mem>(size: u64) -> Self {
+    pub(crate) fn of<M: Mem>(size: u64, mem: &M) -> Self {
         if size < LONG * M::LINE {
             Self::Plain
         } else if size < HUGE * M::LINE {
             Self::Touching
-        } else if size < M::OWNED.end {
-            Self::Plain
-        } else {
+        } else if size >= M::OWNED.end || size >= BULK && mem.capacity() >= VAST {
             Self::Streaming
+        } else {
+            Self::Plain
         }
     }
 }
@@ -413,7 +419,7 @@ impl<M: Mem> Producer<M> {
         let half_written = HalfWritten(self);
         let Self { mem, next, .. } = &*half_written.0;
         let header = mem.data(next / GRANULE);
-        write(mem, next / GRANULE + 1, Stores::of::<M>(size));
+        write(mem, next / GRANULE + 1, Stores::of(size, mem));
         // Release: pairs with the Acquire in `Consumer::advance` and with the fence in `Follower::look`: payload and the 0
         // after it. This is the commit.
         header.store(Header::record(len as u32, kind), Ordering::Release);
@@ -437,7 +443,7 @@ impl<M: Mem> Producer<M> {
         let half_written = HalfWritten(self);
         let Self { mem, next, .. } = &*half_written.0;
         let header = mem.data(next / GRANULE);
-        write(mem, next / GRANULE + 1, Stores::of::<M>(size));
+        write(mem, next / GRANULE + 1, Stores::of(size, mem));
         // Relaxed: ordered by the Release of the first header in `publish`.
         header.store(Header::record(len as u32, kind), Ordering::Relaxed);
         mem::forget(half_written);
@@ -470,9 +476,9 @@ impl<M: Mem> Producer<M> {
     ) -> Result<(), LoanError> {
         self.abort();
         self.make_room(len)?;
-        let stores = Stores::of::<M>(record::size(len as u32));
         let half_written = HalfWritten(self);
-        write(&half_written.0.mem, half_written.0.next / GRANULE + 1, stores);
+        let Self { mem, next, .. } = &*half_written.0;
+        write(mem, next / GRANULE + 1, Stores::of(record::size(len as u32), mem));
         mem::forget(half_written);
         self.hold_back(len as u32, kind);
         Ok(())
