@@ -72,6 +72,8 @@ const TABLES: [Table; 6] = [
             RTRB_IN_PLACE,
             Contender::RingSpin,
             Contender::RingPark,
+            Contender::RingRoomy,
+            Contender::RingRoomy,
             Contender::RingLarge,
         ],
         bar: |contender, _, _| ring(contender, 0.8),
@@ -83,6 +85,7 @@ fn ring(contender: Contender, speed: f64) -> Option<Bar> {
     let ring = matches!(
         contender,
         Contender::RingSpin
+            | Contender::RingRoomy
             | Contender::RingLarge
             | Contender::RingPark
             | Contender::RingBatch

@@ -24,6 +24,8 @@ pub enum Contender {
     Overwrite,
     /// A ring whose sides never sleep.
     RingSpin,
+    /// [`RingSpin`](Self::RingSpin) with 4 MiB in each direction: many messages of 64 KiB, and a last-level cache still holds it.
+    RingRoomy,
     /// [`RingSpin`](Self::RingSpin) with 32 MiB in each direction: memory comes round so late that the other core has
     /// long lost it from its caches.
     RingLarge,
@@ -58,7 +60,7 @@ pub enum Waiting {
 
 impl Contender {
     /// All that nobody has to bring along.
-    const OWN: [Self; 14] = [
+    const OWN: [Self; 15] = [
         Self::Line,
         Self::LinePaused,
         Self::TwoLines,
@@ -66,6 +68,7 @@ impl Contender {
         Self::Memcpy,
         Self::Overwrite,
         Self::RingSpin,
+        Self::RingRoomy,
         Self::RingLarge,
         Self::RingPark,
         Self::RingSleep,
@@ -97,6 +100,7 @@ impl Contender {
             Self::Memcpy => "floor: memcpy",
             Self::Overwrite => "bare: memcpy over it",
             Self::RingSpin => "ring, spinning",
+            Self::RingRoomy => "ring of 4 MiB",
             Self::RingLarge => "ring of 32 MiB",
             Self::RingPark => "ring, able to sleep",
             Self::RingSleep => "ring, sleeping at once",
@@ -118,6 +122,7 @@ impl Contender {
             | Self::Memcpy
             | Self::Overwrite
             | Self::RingSpin
+            | Self::RingRoomy
             | Self::RingLarge
             | Self::RingBatch
             | Self::Slots => Waiting::Spins,

@@ -95,6 +95,7 @@ fn open(
         Contender::Memcpy => Box::new(AnySize(Block::new(shared, 2, Timed::Copying))),
         Contender::Overwrite => Box::new(AnySize(Block::new(shared, 5, Timed::Writing))),
         Contender::RingSpin => Box::new(AnySize(ring::spinning(side)?)),
+        Contender::RingRoomy => Box::new(AnySize(ring::roomy(side)?)),
         Contender::RingLarge => Box::new(AnySize(ring::large(side)?)),
         Contender::RingPark => Box::new(AnySize(ring::parking(side)?)),
         Contender::RingSleep => Box::new(AnySize(ring::sleeping(side)?)),

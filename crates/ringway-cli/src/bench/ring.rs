@@ -13,6 +13,9 @@ use super::{BySize, CAPACITY, Carrier, Channel, Error, Message, OneSize, Result,
 /// Messages a publication, where they come in batches.
 const BATCH: usize = 16;
 
+/// Bytes of a ring that a last-level cache holds, and no second-level one.
+const ROOMY: usize = 4 << 20;
+
 /// Bytes of a ring that no second-level cache holds.
 const LARGE: usize = 32 << 20;
 
@@ -73,6 +76,11 @@ fn two(
 /// Rings that never sleep.
 pub(super) fn spinning(side: &mut Side<'_>) -> Result<Ring> {
     Ring::open(side, "SPIN", Wait::Spin)
+}
+
+/// Rings that never sleep, of [`ROOMY`] each.
+pub(super) fn roomy(side: &mut Side<'_>) -> Result<Ring> {
+    Ring::open_with(side, "ROOMY", &Options::new().capacity(ROOMY).wait(Wait::Spin))
 }
 
 /// Rings that never sleep, of [`LARGE`] each.

@@ -320,7 +320,8 @@ impl<M: Mem> Producer<M> {
     /// lines at once, the transfers overlap.
     ///
     /// What is written is 0. After short records whole lines are cleared, so that the records to come find the 0 behind
-    /// them there, and need no store for it; after long ones a word a line is; after very long ones nothing is, as copying them would take longer than that saves.
+    /// them there, and need no store for it; after long ones a word a line is. Very long ones are not reached ahead for: it would
+    /// take longer than it saves.
     #[inline(always)]
     fn reach_ahead(&mut self, last: u64) {
         if self.cleared.wrapping_sub(self.next) < last + GRANULE {
