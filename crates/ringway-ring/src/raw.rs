@@ -3,7 +3,8 @@
 //! Three rules keep it sound.
 //! 1. Shared words are only ever touched as [`Word`]s (atomics of their full size).
 //! 2. Payload becomes a slice only while the protocol says that one side alone owns those bytes: the producer
-//!    between `loan` and `send`, the consumer between `advance` and `release`. That the *other process* keeps
+//!    between `loan` and `send`, the consumer between `advance` and `release` (it stores what is there, see [`Mem::own`], before
+//!    that: un-taking a record needs `&mut`, so that no slice of it is left when it is taken again). That the *other process* keeps
 //!    to the protocol is what trust level *shared* means; that the position and length of every slice stay
 //!    inside the memory is checked here and now, whatever the other process writes.
 //! 3. A [`Follower`] copies words that the producer may be writing at that moment, and throws the copy away if it was.

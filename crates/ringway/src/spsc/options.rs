@@ -67,6 +67,9 @@ impl Options {
     /// payload, rounded up to 8; the longest possible is 16 bytes less than the capacity.
     ///
     /// A ring that is there already is joined if it has as much or more.
+    ///
+    /// Room for some sixteen messages lets both sides work at once. Messages that are many kilobytes long travel fastest in a ring
+    /// that the processor's last-level cache holds with room to spare: 1 to 8 MiB.
     pub fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = Some(bytes);
         self
