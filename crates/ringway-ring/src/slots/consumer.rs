@@ -115,6 +115,7 @@ impl<M: Mem> Consumer<M> {
         let next = position.wrapping_add(slot.stride);
         if position == self.seen.get() {
             if is_before(position, self.again) && self.was_taken(next) {
+                self.own(slot);
                 return Next::Slot(self.take(slot, next));
             }
             let found = self.look();
@@ -122,6 +123,7 @@ impl<M: Mem> Consumer<M> {
                 return self.nothing(found);
             }
         }
+        self.own(slot);
         // Relaxed: for a successor, whose proof that this one stopped carries the edge.
         self.mem.taken().store(next, Ordering::Relaxed);
         // Nobody reads it before that was said.
@@ -144,15 +146,21 @@ impl<M: Mem> Consumer<M> {
         (position != self.seen.get()).then_some(Slot { position, stride: self.slots.stride })
     }
 
+    /// Takes a large slot's lines over: see [`Mem::own`].
+    #[inline(always)]
+    fn own(&self, slot: Slot) {
+        if slot.stride >= M::OWNED.start {
+            let (granule, count) = slot.granules();
+            self.mem.own(granule, count);
+        }
+    }
+
     /// Goes on behind a slot, to `next`; it is the caller's now.
     #[inline(always)]
     fn take(&self, slot: Slot, next: u64) -> Slot {
         self.next.set(next);
         let (granule, count) = slot.granules();
         self.mem.reading(granule, count);
-        if slot.stride >= M::OWNED.start {
-            self.mem.own(granule, count);
-        }
         slot
     }
 

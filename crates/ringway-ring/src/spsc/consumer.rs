@@ -95,17 +95,12 @@ impl<M: Mem> Consumer<M> {
         if let Header::Record { len, kind } = Header::decode(word) {
             let next = position.wrapping_add(record::size(len));
             let record = Record { position, len, kind };
-            let new = self.is_new(next);
-            if new {
+            if self.is_new(next) && !is_long::<M>(len) {
                 self.say_taken(next);
+                return Next::Record(self.take(record, next));
             }
-            if new || self.was_taken(next) {
-                self.take(record, next);
-                if is_long::<M>(len) {
-                    let (granule, count) = record.granules();
-                    self.mem.own(granule, count);
-                }
-                return Next::Record(record);
+            if self.prepare(len, next) {
+                return Next::Record(self.take(record, next));
             }
         }
         if self.is_corrupt(word) {
@@ -167,11 +162,28 @@ impl<M: Mem> Consumer<M> {
         record
     }
 
-    /// Whether the record from here to `next` is one that a predecessor had taken: then that is said already, of it and of those
-    /// that follow.
+    /// Whether the record from here to `next`, of `len` bytes, may be taken; if so, says that it is, and takes the lines of a long
+    /// one over.
     // What is out of line gives no record: one that came from there would have to lie in memory, and so would all others.
     #[cold]
     #[inline(never)]
+    fn prepare(&self, len: u32, next: u64) -> bool {
+        let new = self.is_new(next);
+        if !new && !self.was_taken(next) {
+            return false;
+        }
+        if is_long::<M>(len) {
+            let (granule, count) = Record { position: self.next.get(), len, kind: 0 }.granules();
+            self.mem.own(granule, count);
+        }
+        if new {
+            self.say_taken(next);
+        }
+        true
+    }
+
+    /// Whether the record from here to `next` is one that a predecessor had taken: then that is said already, of it and of those
+    /// that follow.
     fn was_taken(&self, next: u64) -> bool {
         let (size, left) = (next.wrapping_sub(self.next.get()), self.to_come_again());
         if self.poison.get().is_some() || size > left {
