@@ -50,6 +50,22 @@ impl Failure {
         Self { exit: Exit::Failed, words }
     }
 
+    pub(crate) fn ended_early() -> Self {
+        let words = "the other side gave up before its input had ended; what came is not whole".into();
+        Self { exit: Exit::Failed, words }
+    }
+
+    pub(crate) fn headless() -> Self {
+        let words = "the beginning went to another `ringway get`; what came is not whole".into();
+        Self { exit: Exit::Failed, words }
+    }
+
+    pub(crate) fn forsaken() -> Self {
+        let words =
+            "the sender had been killed before its input had ended; what came through is not whole".into();
+        Self { exit: Exit::PeerDied, words }
+    }
+
     pub(crate) fn replaced() -> Self {
         let words =
             "the other side was killed before its input had ended, and another one took its place; what \

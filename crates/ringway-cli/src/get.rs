@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, IoSlice, Write},
+    time::Duration,
 };
 
 use ringway::{Error, RecvTimeoutError};
@@ -26,15 +27,22 @@ const NOT_SENT: &str = "the ring is empty and nobody sent; see that its `ringway
 ///
 /// # Errors
 ///
-/// If the ring cannot be had, the output not be written, or the other side could not read its input to the end.
+/// If the ring cannot be had, the output not be written, or what came is not all of an input, or of several.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    // Nobody will be told of that death.
+    let orphaned = options.sender_is_dead();
     let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
     let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
     let progress = options.progress(None);
-    let mut begun = false;
+    let (mut begun, mut headless) = (false, false);
     loop {
-        let batch = match rx.recv_batch_timeout(MESSAGES, options.patience()) {
+        let forsaken = begun && orphaned;
+        let patience = if forsaken { Duration::ZERO } else { options.patience() };
+        let batch = match rx.recv_batch_timeout(MESSAGES, patience) {
             Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) if forsaken => return Err(Failure::forsaken()),
+            Err(RecvTimeoutError::Closed) if begun => return Err(Failure::ended_early()),
+            Err(RecvTimeoutError::Closed) if headless => return Err(Failure::headless()),
             Err(RecvTimeoutError::Closed) => break,
             Err(error) => return Err(options.failure(error, NOT_SENT)),
         };
@@ -51,6 +59,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
                 mark::ENDS if message.is_empty() => begun = false,
                 mark::BROKEN_OFF if message.is_empty() => broken = Some(Failure::broken_off()),
                 _ => {
+                    headless |= !begun;
                     bytes += message.len();
                     slices.push(IoSlice::new(message.bytes()));
                 }

@@ -9,7 +9,11 @@ use std::{
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ringway::{Error, spsc};
+use ringway::{
+    Error,
+    inspect::{self, State},
+    spsc,
+};
 
 use crate::{exit::Failure, place::Place, size};
 
@@ -52,6 +56,11 @@ impl Options {
             Some(bytes) => options.capacity(bytes),
             None => options,
         }
+    }
+
+    /// Whether there is such a ring, and its sender died without closing it.
+    pub(crate) fn sender_is_dead(&self) -> bool {
+        inspect::named(&self.place.names(), &self.name).is_ok_and(|ring| ring.sender.state == State::Dead)
     }
 
     /// How long to wait for the other side. No timeout is one longer than any clock can say.

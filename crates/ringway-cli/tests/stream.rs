@@ -247,6 +247,40 @@ fn get_is_told_that_put_was_killed_after_what_it_sent() {
 }
 
 #[test]
+fn get_is_told_that_put_was_killed_before_it_came() {
+    let place = Place::new();
+    begin_and_be_killed(&place, || await_messages(&place, 2));
+    let copy = place.path("copy");
+    let (status, said) = end(place.get(&copy));
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(said.contains("not whole"), "{said}");
+    assert_eq!(fs::read(&copy).unwrap(), b"begin");
+}
+
+#[test]
+fn get_is_told_that_put_gave_up() {
+    let place = Place::new();
+    let mut put = place.ringway(&["put", "x", "--capacity", "4K", "--timeout", "0"]);
+    put.stdin(File::open(place.file("original", &noise(8 << 10))).unwrap());
+    fails(put, 3, "the time was up");
+    fails(place.ringway(&["get", "x"]), 1, "gave up before its input had ended");
+    assert!(!place.has_ring());
+}
+
+#[test]
+fn get_is_told_that_the_beginning_went_to_another() {
+    let place = Place::new();
+    succeeds(place.put(&place.file("original", &noise(800_000))));
+    // It reads more than it can write, and waits.
+    let mut first = place.ringway(&["get", "x"]).stdout(Stdio::piped()).spawn().unwrap();
+    first.stdout.as_mut().unwrap().read_exact(&mut [0; 300_000]).unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fails(place.ringway(&["get", "x"]), 1, "the beginning went to another");
+    assert!(!place.has_ring());
+}
+
+#[test]
 fn put_is_told_that_get_was_killed_half_way_and_leaves_nothing() {
     let place = Place::new();
     let put = place.put(&place.file("original", &noise(8 << 20)));
@@ -264,14 +298,7 @@ fn put_is_told_that_get_was_killed_half_way_and_leaves_nothing() {
 #[test]
 fn get_does_not_take_a_successor_for_the_rest_of_a_killed_put() {
     let place = Place::new();
-    begin_and_be_killed(&place, || {
-        let limit = Instant::now() + PATIENCE;
-        let stat = || place.ringway(&["stat", "x", "--json"]).stdout(Stdio::piped()).output().unwrap().stdout;
-        while !String::from_utf8(stat()).unwrap().replace(' ', "").contains("\"pending_messages\":2,") {
-            assert!(Instant::now() < limit, "nothing was sent");
-            thread::sleep(Duration::from_millis(1));
-        }
-    });
+    begin_and_be_killed(&place, || await_messages(&place, 2));
     let put = place.put(&place.file("original", b"another"));
     let copy = place.path("copy");
     let (status, said) = end(place.get(&copy));
@@ -279,6 +306,17 @@ fn get_does_not_take_a_successor_for_the_rest_of_a_killed_put() {
     assert!(said.contains("not whole"), "{said}");
     assert_eq!(fs::read(&copy).unwrap(), b"begin");
     end(put);
+}
+
+/// Waits until so many messages are in the ring.
+fn await_messages(place: &Place, pending: u64) {
+    let limit = Instant::now() + PATIENCE;
+    let stat = || place.ringway(&["stat", "x", "--json"]).stdout(Stdio::piped()).output().unwrap().stdout;
+    let wanted = format!("\"pending_messages\":{pending},");
+    while !String::from_utf8(stat()).unwrap().replace(' ', "").contains(&wanted) {
+        assert!(Instant::now() < limit, "nothing was sent");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn await_content(path: &Path, content: &[u8]) {
