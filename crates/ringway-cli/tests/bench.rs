@@ -125,9 +125,7 @@ fn a_killed_child_is_reported_and_fails_the_run() {
     let _alone = alone();
     let (parent, child) = started();
     kill(&child);
-    let killed = Instant::now();
     let output = parent.wait_with_output().unwrap();
-    assert!(killed.elapsed() < Duration::from_secs(5));
     assert_eq!(output.status.code(), Some(1));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("the other process ended during the measurement: signal: 9"), "{words}");
