@@ -62,6 +62,8 @@
 //! - **Detach**: leaving is said first (in the ring, or in `asleep`), then `alive` = 0 and one is woken, pid = 0, and last the lock goes.
 //!   The generation stays, and a watch of it may end afterwards: so whoever finds the holder dead asks *then* whether it had left.
 //!   A kill at any step is that of one who has left.
+//! - **A successor that fails** (what the dead one left makes no sense; there are no threads to be had) marks the word again, with the
+//!   dead one's pid, before it gives the lock up. Its generation stays: so who came after that death is told of it now.
 //! - **The words are used again** by the next holder. It has the lock, which is proof that no thread of the last one runs: nobody else
 //!   writes them. What was seen or watched of the last one is of another generation (but for one 2³² holders later).
 //! - **fork**: the child holds nothing, the lock, the keeper and the words being its parent's: of the parent's death the other side hears
@@ -237,4 +239,14 @@ pub fn take(side: &impl Signs, pid: u32, namespace: u64) {
     let generation = side.generation();
     // Relaxed load: only holders write it. Release: pairs with the Acquire in `Life::generation` (T4 with L1).
     generation.store(generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+}
+
+/// Says that the process `pid` (0 if that is not known) held a side and has died, as the kernel does, and wakes who sleeps. The
+/// caller is the side's only holder, and has not used it.
+pub fn mark(side: &impl Signs, pid: u32) {
+    // Relaxed: ordered by the Release below.
+    side.pid().store(pid, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `Life::marked` (L4), as the kernel's does.
+    side.alive().store(alive::OWNER_DIED | alive::WAITERS, Ordering::Release);
+    side.alive().wake();
 }
