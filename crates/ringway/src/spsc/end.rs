@@ -87,22 +87,20 @@ impl End {
         // Relaxed, both: the lock is proof that their last writer has stopped.
         let pid = signs.pid().load(Ordering::Relaxed);
         let dead = (pid != 0 || died(signs.alive().load(Ordering::Relaxed))).then_some(pid);
-        ringway_wait::take(&signs, process::id(), pid_namespace());
-        let mut end =
-            Self { life: None, segment: Some(segment), side, dead, wait, sleepers, abandons: false };
-        if options.keeper
-            && let Some(backing) = end.segment().backing()
-        {
-            let offset = backing.control + side.offsets().alive as u64;
-            match Hold::new(backing.file, offset, backing.sealed) {
-                Ok(life) => end.life = Some(life),
-                Err(source) => {
-                    let path = end.segment().path().map(Into::into);
-                    return Err(AttachError::Keeper { source, path });
-                }
+        let backing = segment.backing().filter(|_| options.keeper);
+        let hold = || {
+            let held = backing.map(|backing| {
+                let offset = backing.control + side.offsets().alive as u64;
+                Hold::new(backing.file, offset, backing.sealed)
+            });
+            held.transpose()
+        };
+        match ringway_wait::take(&signs, process::id(), pid_namespace(), hold) {
+            Ok(life) => {
+                Ok(Self { life, segment: Some(segment), side, dead, wait, sleepers, abandons: false })
             }
+            Err(source) => refuse(segment, |path| AttachError::Keeper { source, path }),
         }
-        Ok(end)
     }
 
     /// The wait words, as this end sees them.
