@@ -1,6 +1,6 @@
 //! Lives of the models: sides that are taken, left and died in, and what is told of that.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use ringway_wait::{
     Life, Signs, Whose, Words,
@@ -70,13 +70,23 @@ impl Place {
 
     /// A process takes the side: its lock, the words that say so, and the liveness word if it has a keeper.
     pub fn take(&self, process: u32) {
+        self.come(process, self.sources.mark);
+    }
+
+    /// The same for a process that has none.
+    pub fn take_without_keeper(&self, process: u32) {
+        self.come(process, false);
+    }
+
+    fn come(&self, process: u32, keeper: bool) {
         let signs = self.signs(self.mine);
         signs.own().lock.store(1, Ordering::Relaxed);
-        take(&signs, process, 1);
-        if self.sources.mark {
+        let hold = || {
             // As the keeper does.
-            signs.alive().store(WAITERS | process, Ordering::Release);
-        }
+            let hold = || signs.alive().store(WAITERS | process, Ordering::Release);
+            Ok::<_, Infallible>(keeper.then(hold))
+        };
+        let _ = take(&signs, process, 1, hold);
     }
 
     /// The words, as who has taken this side sees them.
@@ -90,7 +100,8 @@ impl Place {
     /// What the kernel does when the process that has this side dies, in its order, and then the other side's keeper.
     pub fn die(&self, process: u32) {
         let own = &self.lives[self.mine];
-        if self.sources.mark {
+        // Relaxed: the kernel's compare-and-exchange finds the newest value.
+        if own.alive.load(Ordering::Relaxed) == WAITERS | process {
             // The kernel's compare-and-exchange is of release order at least.
             own.alive.store(WAITERS | OWNER_DIED, Ordering::Release);
         }

@@ -202,10 +202,14 @@ fn a_successor_revives_a_receiver_and_its_own_death_is_told_after_its_message() 
 
 #[test]
 fn the_death_of_a_predecessor_is_not_told_of_a_successor_that_comes_with_the_receiver() {
-    all("predecessor", 2, &[("both", BOTH)], |here, there| predecessor(&here, &there, receive));
+    for take in [Place::take, Place::take_without_keeper] {
+        all("predecessor", 2, &[("both", BOTH)], move |here, there| {
+            predecessor(&here, &there, take, receive)
+        });
+    }
     // One that was not marked may be told of, if the successor has its lock only. It is named.
     all("predecessor", 2, &[("watch", WATCH)], |here, there| {
-        predecessor(&here, &there, |rx| {
+        predecessor(&here, &there, Place::take, |rx| {
             loop {
                 match receive(rx) {
                     Err(NoRecord::Died) if rx.dead_sender() == 1 => thread::yield_now(),
@@ -216,14 +220,19 @@ fn the_death_of_a_predecessor_is_not_told_of_a_successor_that_comes_with_the_rec
     });
 }
 
-fn predecessor(here: &Place, there: &Place, receive_first: impl Fn(&mut Rx) -> Result<u64, NoRecord>) {
+fn predecessor(
+    here: &Place,
+    there: &Place,
+    take: fn(&Place, u32),
+    receive_first: impl Fn(&mut Rx) -> Result<u64, NoRecord>,
+) {
     let table = Table::new(THREE);
     here.take(1);
     here.die(1);
     let sender = thread::spawn({
         let (here, table) = (here.clone(), table.clone());
         move || {
-            here.take(2);
+            take(&here, 2);
             send(&mut outlet(&table, &here), 2).unwrap();
         }
     });
@@ -233,6 +242,25 @@ fn predecessor(here: &Place, there: &Place, receive_first: impl Fn(&mut Rx) -> R
     assert_eq!(rx.try_take(), Err(NoRecord::Empty));
     here.die(2);
     assert_eq!((receive(&mut rx), rx.dead_sender()), (Err(NoRecord::Died), 2));
+}
+
+#[test]
+fn a_death_is_told_though_the_successor_is_killed_while_it_comes() {
+    kill::everywhere(u32::MAX, |accesses| {
+        let sources = [("mark", MARK), ("both", BOTH)];
+        all(&format!("successor dies after {accesses} accesses"), 1, &sources, move |here, there| {
+            let table = Table::new(THREE);
+            here.take(1);
+            let mut rx = inlet(&table, &there, PARK);
+            here.die(1);
+            let successor = thread::spawn(move || {
+                kill::after(accesses, || here.take(2));
+                here.die(2);
+            });
+            successor.join().unwrap();
+            assert_eq!(rx.try_take(), Err(NoRecord::Died));
+        });
+    });
 }
 
 #[test]

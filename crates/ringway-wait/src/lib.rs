@@ -53,7 +53,7 @@ mod words;
 
 pub use bell::{Bell, Peer, has_left};
 pub use lag::Lag;
-pub use life::{Life, Signs, take};
+pub use life::{Life, Signs, mark, take};
 #[cfg(not(ringway_loom))]
 pub use raw::{Lent, LentSigns, LifeWords, SideWords};
 pub use spinner::Wait;

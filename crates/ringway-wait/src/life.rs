@@ -22,16 +22,16 @@
 //! ```text
 //! who takes a side (its lock in hand)       who looks
 //! T1 pid = 0                                L0 generation, alive (Acquire), lock: once, when it comes
-//! T2 alive = 0 (Release)
-//! T3 namespace, pid (Release)               L1 generation (Acquire)
-//! T4 generation + 1 (Release)               L2 the watched process of that generation (Acquire); else alive: not
-//! T5 alive = held                                 marked → it lives
-//! T6 full fence, rings if the other sleeps  L3 pid (Acquire)
+//! T2 alive = held; without a keeper 0
+//!    (Release)                              L1 generation (Acquire)
+//! T3 namespace, pid (Release)               L2 the watched process of that generation (Acquire); else alive: not
+//! T4 generation + 1 (Release)                     marked → it lives
+//! T5 full fence, rings if the other sleeps  L3 pid (Acquire)
 //!                                           L4 alive (Acquire): not marked any more → a successor is coming
 //! ```
 //!
 //! *No death of one that lives.* Who sees the new generation sees T2 or something later, so a predecessor's death is never taken for
-//! the holder's. Who still sees the old generation may see T2 or T5, and take a dead one for one that lives; it is told at its
+//! the holder's. Who still sees the old generation may see T2, and take a dead one for one that lives; it is told at its
 //! next look. Who has a successor's pid (L3) sees its T2, too, and names it only if it is marked itself (L4).
 //!
 //! *What it had sent comes first.* The kernel marks `alive` after the process has stopped sending, with release order
@@ -41,8 +41,8 @@
 //! changed since; the private word is 0 until the process has ended, for good.
 //!
 //! *Nor a holder that comes.* A holder is watched from the first look on that sees its generation, and a sleeper looks behind the
-//! fence by which it falls asleep (S3 in [`bell`](crate::Bell)): either it sees T4, or T6 sees it asleep, and rings. One that has died before T6 and
-//! could not be marked (before T5, or without a keeper) is like one that has not come: its successor rings.
+//! fence by which it falls asleep (S3 in [`bell`](crate::Bell)): either it sees T4, or T5 sees it asleep, and rings. One that has died before T5 and
+//! could not be marked (before T2, or without a keeper) is like one that has not come: its successor rings.
 //!
 //! *One sleeps on a word.* The kernel wakes one sleeper of `alive`, and no other than the other side sleeps on it: observers sleep on no
 //! word of a ring. Should somebody break that rule, and take the wake, the second source remains.
@@ -57,11 +57,14 @@
 //!
 //! # What happens to a side
 //!
-//! - **Attach**: the side's lock, then T1 to T6. A kill before T4 leaves the predecessor's generation, which without mark and pid
-//!   is nobody's death; between T4 and T5, one that is known by its process only; after T5, one that the kernel marks.
+//! - **Attach**: the side's lock, then T1 to T5. A kill before T2 leaves the predecessor's mark, after it one that the kernel makes
+//!   anew: the death of one of them is told, if without a pid. Without a keeper a kill after T2 leaves the predecessor's generation, which
+//!   without mark and pid is nobody's death, or, after T4, one that is known by its process only.
 //! - **Detach**: leaving is said first (in the ring, or in `asleep`), then `alive` = 0 and one is woken, pid = 0, and last the lock goes.
 //!   The generation stays, and a watch of it may end afterwards: so whoever finds the holder dead asks *then* whether it had left.
 //!   A kill at any step is that of one who has left.
+//! - **A successor that fails** for want of a keeper has not come. One that finds nonsense in the ring marks the word again, with the
+//!   dead one's pid, before it gives the lock up. Its generation stays: so who came after that death is told of it now.
 //! - **The words are used again** by the next holder. It has the lock, which is proof that no thread of the last one runs: nobody else
 //!   writes them. What was seen or watched of the last one is of another generation (but for one 2³² holders later).
 //! - **fork**: the child holds nothing, the lock, the keeper and the words being its parent's: of the parent's death the other side hears
@@ -224,12 +227,28 @@ impl<S: Signs> fmt::Debug for Life<S> {
     }
 }
 
-/// Says who takes a side (T1 to T4); the liveness word is then to be held. The caller is the side's only holder.
-pub fn take(side: &impl Signs, pid: u32, namespace: u64) {
-    // Relaxed: ordered by the Release below.
+/// Says who takes a side (T1 to T4). `hold` holds its liveness word, if this process has a keeper. The caller is the side's only
+/// holder.
+///
+/// # Errors
+///
+/// What `hold` fails with; then nobody has come.
+pub fn take<T, E>(
+    side: &impl Signs,
+    pid: u32,
+    namespace: u64,
+    hold: impl FnOnce() -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    // Relaxed: only holders write it.
+    let predecessor = side.pid().load(Ordering::Relaxed);
+    // Relaxed: ordered by the Release below, or the keeper's.
     side.pid().store(0, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `Life::new` (T2 with L0).
-    side.alive().store(0, Ordering::Release);
+    // The predecessor's mark goes when this process's death would leave its own, not before.
+    let held = hold().inspect_err(|_| side.pid().store(predecessor, Ordering::Relaxed))?;
+    if held.is_none() {
+        // Release: pairs with the Acquire in `Life::new` (T2 with L0), as the keeper's store does.
+        side.alive().store(0, Ordering::Release);
+    }
     // Relaxed: ordered by the Release below.
     side.namespace().store(namespace, Ordering::Relaxed);
     // Release: pairs with the Acquire in `Life::marked` (T3 with L3).
@@ -237,4 +256,15 @@ pub fn take(side: &impl Signs, pid: u32, namespace: u64) {
     let generation = side.generation();
     // Relaxed load: only holders write it. Release: pairs with the Acquire in `Life::generation` (T4 with L1).
     generation.store(generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    Ok(held)
+}
+
+/// Says that the process `pid` (0 if that is not known) held a side and has died, as the kernel does, and wakes who sleeps. The
+/// caller is the side's only holder, and has not used it.
+pub fn mark(side: &impl Signs, pid: u32) {
+    // Relaxed: ordered by the Release below.
+    side.pid().store(pid, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `Life::marked` (L4), as the kernel's does.
+    side.alive().store(alive::OWNER_DIED | alive::WAITERS, Ordering::Release);
+    side.alive().wake();
 }

@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     ptr,
     sync::{
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -215,6 +215,12 @@ fn wakes(words: &[&AtomicU32], cause: impl FnOnce()) {
 fn keepers() -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks.filter(|task| task.as_ref().is_ok_and(|task| is_keeper(&task.path()))).count()
+}
+
+/// A keeper's task of this process.
+fn keeper() -> PathBuf {
+    let mut tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    tasks.find(|task| is_keeper(task)).unwrap()
 }
 
 fn is_keeper(task: &Path) -> bool {
@@ -583,14 +589,48 @@ fn who_closes_descriptors_by_force_hangs_nowhere() {
         let watch = Watch::new(unsafe { libc::getppid() } as u32).unwrap();
         // Asleep in `poll`, which does not notice; the language's library ends a process that closes a descriptor
         // twice.
-        let mut tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-        let stat = tasks.find(|task| is_keeper(task)).unwrap().join("stat");
-        drop(tasks);
+        let stat = keeper().join("stat");
         until(|| fs::read_to_string(&stat).unwrap().contains(") S "));
         close_all();
         drop(watch);
     });
     assert_eq!(child.end(), 0);
+}
+
+#[test]
+fn a_hold_that_is_refused_because_descriptors_were_closed_by_force_is_not_taken_later() {
+    if let Err(error) = Feature::Pidfd.try_out() {
+        return eprintln!("skipped: no pidfd: {error}");
+    }
+    let memory = Memory::new();
+    let watched = Process::fork_and_wait(&memory, SAID, Vec::new);
+    let watcher = Process::fork(|| {
+        let watch = Watch::new(watched.pid as u32).unwrap();
+        let status = keeper().join("status");
+        let sleeps = || {
+            let status = fs::read_to_string(&status).unwrap();
+            let sleeps = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+            status.contains("S (sleeping)").then(|| sleeps.unwrap().to_owned())
+        };
+        until(|| sleeps().is_some());
+        let before = sleeps();
+        let fds = fs::read_dir("/proc/self/fd").unwrap().map(|fd| fd.unwrap().path());
+        let is_ring = |fd: &Path| fs::read_link(fd).is_ok_and(|to| to.ends_with("anon_inode:[eventfd]"));
+        for ring in fds.filter(|fd| is_ring(fd)).collect::<Vec<_>>() {
+            let ring = ring.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            // SAFETY: no memory is passed. Its owner is not to use it any more.
+            unsafe { libc::close(ring) };
+        }
+        Hold::new(memory.file.as_fd(), 4 * ALIVE as u64, true).unwrap_err();
+        memory.say(SAID + 1);
+        // The end of the other process wakes the keeper, which was asked for the hold.
+        until(|| sleeps().is_some_and(|sleeps| Some(sleeps) != before));
+        assert_eq!(memory.load(ALIVE), 0);
+        drop(watch);
+    });
+    memory.hear(SAID + 1);
+    watched.kill();
+    assert_eq!(watcher.end(), 0);
 }
 
 #[test]

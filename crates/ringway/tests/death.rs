@@ -13,7 +13,7 @@ use std::{
 };
 
 use ringway::{
-    Names, RecvTimeoutError, SendTimeoutError, Side, TryRecvError, Wait,
+    AttachError, Names, RecvTimeoutError, SendTimeoutError, Side, TryRecvError, Wait,
     inspect::{self, State},
     spsc::{Options, Receiver, Sender},
 };
@@ -245,7 +245,15 @@ fn a_forked_child_neither_hides_a_death_nor_keeps_the_end() {
     take_the_last(&mut rx);
     let told = told_while_waiting(&mut rx, &names, true, || sender.kill());
     assert!(is_death_of(Side::Sender, pid, told), "{told:?}");
-    options(&names).sender("x").unwrap().send(b"the last").unwrap();
+    // A child that the processor has not come to yet has not let go of what its parent held.
+    let limit = Instant::now() + PATIENCE;
+    let mut tx = loop {
+        match options(&names).sender("x") {
+            Err(AttachError::Held { .. }) if Instant::now() < limit => thread::yield_now(),
+            tx => break tx.unwrap(),
+        }
+    };
+    tx.send(b"the last").unwrap();
     take_the_last(&mut rx);
     fs::remove_dir_all(&names).unwrap();
 }
@@ -351,4 +359,34 @@ fn an_end_that_closed_in_good_order_has_not_died() {
     tx.close().unwrap();
     let told = rx.recv_timeout(PATIENCE).map(|message| message.len());
     assert_eq!(told.unwrap_err(), RecvTimeoutError::Closed);
+}
+
+#[test]
+fn a_successor_that_fails_does_not_hide_the_death() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let mut tx = options(dir.path()).wait(SLEEP).sender("x").unwrap();
+    tx.send(b"taken").unwrap();
+    let receiver = Peer::start(&mut child("child_receives_one_and_waits", dir.path()));
+    let pid = receiver.id();
+    await_state(dir.path(), Side::Receiver, State::Awake);
+    let limit = Instant::now() + PATIENCE;
+    while tx.pending() > 0 {
+        assert!(Instant::now() < limit, "it takes nothing");
+        thread::sleep(Duration::from_millis(1));
+    }
+    receiver.kill();
+    // The dead one has left nonsense.
+    let file = File::options().write(true).open(tx.path().unwrap()).unwrap();
+    let at = 4096 + Side::Receiver.offsets().taken as u64;
+    file.write_all_at(&4u64.to_ne_bytes(), at).unwrap();
+    let error = options(dir.path()).receiver("x").unwrap_err();
+    assert!(matches!(error, AttachError::Corrupt { .. }), "{error}");
+    while tx.try_send(&[7; 100]).is_ok() {}
+    let told = tx.send_timeout(&[7; 100], Duration::from_secs(2)).unwrap_err();
+    let is_its_death =
+        matches!(told, SendTimeoutError::PeerDied(peer) if peer.side == Side::Receiver && peer.pid == pid);
+    assert!(is_its_death, "{told:?}");
+    // The name shows the dead one, too.
+    let ring = inspect::list(&Names::in_dir(dir.path())).unwrap().pop().unwrap().status.unwrap();
+    assert_eq!(ring.receiver.state, State::Dead);
 }

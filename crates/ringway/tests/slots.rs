@@ -79,6 +79,17 @@ fn a_batch_is_received_whole_and_what_is_left_of_one_comes_again() {
 }
 
 #[test]
+fn looking_in_vain_takes_nothing_from_what_a_batch_may_have() {
+    let (mut tx, mut rx) = small(SLEEP);
+    tx.send(&message(0, 0)).unwrap();
+    let batch = rx.recv_batch(2).unwrap();
+    assert_eq!(batch.iter().count(), 1);
+    assert_eq!(batch.iter().count(), 0);
+    (1..3).for_each(|number| tx.send(&message(0, number)).unwrap());
+    assert_eq!(batch.iter().map(read).collect::<Vec<_>>(), [(0, 1)], "one was left of two");
+}
+
+#[test]
 fn what_was_forgotten_is_neither_sent_nor_kept() {
     let (mut tx, mut rx) = small(SLEEP);
     let mut batch = tx.batch();

@@ -7,7 +7,10 @@ use std::{
     mem::MaybeUninit,
     os::fd::OwnedFd,
     ptr,
-    sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel},
+    },
     thread::{self, JoinHandle, ThreadId},
 };
 
@@ -35,7 +38,21 @@ pub(super) struct Keeper {
 }
 
 /// What is asked of a keeper, and where it says that it is done.
-struct Order(Task, SyncSender<()>);
+struct Order(Draft, SyncSender<()>);
+
+/// A task, until the keeper begins with it or whoever asks takes it back.
+#[derive(Clone)]
+struct Draft(Arc<Mutex<Option<Task>>>);
+
+impl Draft {
+    fn new(task: Task) -> Self {
+        Self(Arc::new(Mutex::new(Some(task))))
+    }
+
+    fn take(&self) -> Option<Task> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 enum Task {
     Take(Entry),
@@ -92,10 +109,14 @@ impl Keeper {
 
     fn ask(&self, task: Task) -> io::Result<()> {
         let (done, answer) = sync_channel(1);
-        self.desk.send(Order(task, done)).map_err(|_| gone())?;
+        let draft = Draft::new(task);
+        self.desk.send(Order(draft.clone(), done)).map_err(|_| gone())?;
         if let Some(Err(error)) = self.ring.as_ref().map(Ring::ring) {
             self.deaf.set(true);
-            return Err(error);
+            // Something else may wake it later, when nothing is any more as it was asked.
+            if draft.take().is_some() {
+                return Err(error);
+            }
         }
         answer.recv().map_err(|_| gone())
     }
@@ -128,7 +149,8 @@ fn keep(class: Class, orders: &Receiver<Order>, ready: &SyncSender<io::Result<()
     };
     let _ = ready.send(Ok(()));
     let mut watches = Watches::new();
-    while let Some(Order(task, done)) = next(orders, &mut watches) {
+    while let Some(Order(draft, done)) = next(orders, &mut watches) {
+        let Some(task) = draft.take() else { continue };
         match task {
             // SAFETY: by the contract of `Keeper::take`; whoever asks maps the entry as `Class` has it.
             Task::Take(entry) => unsafe { list.insert(entry) },

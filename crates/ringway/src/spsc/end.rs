@@ -15,7 +15,7 @@ use ringway_ring::{
 use ringway_segment::{ClaimError, Segment};
 use ringway_wait::{
     Life, Signs, Wait,
-    alive::{Hold, pid_namespace},
+    alive::{Hold, died, pid_namespace},
     has_left,
     primitive::Ordering,
 };
@@ -37,6 +37,8 @@ pub(super) struct End {
     /// `None` only once it has left.
     segment: Option<Segment>,
     side: Side,
+    /// The process that held the side before, as it said itself, if it did not leave.
+    dead: Option<u32>,
     /// How this end waits.
     pub(super) wait: Wait,
     /// Whether the ring's ends may sleep.
@@ -81,21 +83,24 @@ impl End {
                 Err(error) => return refuse(segment, |_| AttachError::Claim(error)),
             }
         }
-        ringway_wait::take(&lend::signs(&segment, side), process::id(), pid_namespace());
-        let mut end = Self { life: None, segment: Some(segment), side, wait, sleepers, abandons: false };
-        if options.keeper
-            && let Some(backing) = end.segment().backing()
-        {
-            let offset = backing.control + side.offsets().alive as u64;
-            match Hold::new(backing.file, offset, backing.sealed) {
-                Ok(life) => end.life = Some(life),
-                Err(source) => {
-                    let path = end.segment().path().map(Into::into);
-                    return Err(AttachError::Keeper { source, path });
-                }
+        let signs = lend::signs(&segment, side);
+        // Relaxed, both: the lock is proof that their last writer has stopped.
+        let pid = signs.pid().load(Ordering::Relaxed);
+        let dead = (pid != 0 || died(signs.alive().load(Ordering::Relaxed))).then_some(pid);
+        let backing = segment.backing().filter(|_| options.keeper);
+        let hold = || {
+            let held = backing.map(|backing| {
+                let offset = backing.control + side.offsets().alive as u64;
+                Hold::new(backing.file, offset, backing.sealed)
+            });
+            held.transpose()
+        };
+        match ringway_wait::take(&signs, process::id(), pid_namespace(), hold) {
+            Ok(life) => {
+                Ok(Self { life, segment: Some(segment), side, dead, wait, sleepers, abandons: false })
             }
+            Err(source) => refuse(segment, |path| AttachError::Keeper { source, path }),
         }
-        Ok(end)
     }
 
     /// The wait words, as this end sees them.
@@ -166,12 +171,16 @@ impl fmt::Debug for End {
     }
 }
 
-/// An end that was claimed and could not be used leaves as it came.
+/// An end that was claimed and could not be used leaves as it came: where one had died that did not leave, its death is still to
+/// be told, and one who waits for it will not be told by anybody else.
 impl Drop for End {
     fn drop(&mut self) {
         self.life = None;
         if let Some(segment) = self.segment.take().filter(Segment::is_ours) {
             self.nobody(&segment);
+            if let Some(pid) = self.dead {
+                ringway_wait::mark(&lend::signs(&segment, self.side), pid);
+            }
             part(segment);
         }
     }

@@ -142,7 +142,8 @@ impl Operation {
     /// Whether the survivor may know of nobody who could have died: the victim is killed while it comes or goes, or the survivor
     /// comes afterwards.
     pub(crate) fn may_be_unseen(&self) -> bool {
-        matches!(self.act, Act::Attach(_) | Act::Drop(_) | Act::Close | Act::Clean)
+        matches!(self.act, Act::Attach(_)) && !self.heir
+            || matches!(self.act, Act::Drop(_) | Act::Close | Act::Clean)
             || self.peer == Peer::Absent
     }
 

@@ -36,7 +36,8 @@ impl<T: Value> Receiver<T> {
     /// come.
     ///
     /// Each message is copied out of the ring, and its slot given back, before it is given. A process that dies while it works
-    /// on it has had it; `recv` leaves it in the ring meanwhile, for a successor.
+    /// on it has had it; `recv` leaves it in the ring meanwhile, for a successor. What a killed predecessor had taken is not marked
+    /// here: receive that by `recv`, or choose [`Redelivery::AtMostOnce`](crate::spsc::Redelivery::AtMostOnce).
     ///
     /// ```
     /// # let (mut tx, mut rx) = ringway::spsc::slots::Options::new().pair::<u64>()?;

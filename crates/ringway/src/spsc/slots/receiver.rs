@@ -425,12 +425,11 @@ impl<T: Value> ReceivedBatch<'_, T> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::from_fn(|| {
-            self.left.set(self.left.get().checked_sub(1)?);
+            let left = self.left.get().checked_sub(1)?;
             let ring = self.inlet.ring();
-            match ring.advance() {
-                Next::Slot(slot) => Some(ring.value(slot)),
-                _ => None,
-            }
+            let Next::Slot(slot) = ring.advance() else { return None };
+            self.left.set(left);
+            Some(ring.value(slot))
         })
     }
 
