@@ -99,9 +99,6 @@ pub trait Mem {
     /// other, and many at a time.
     #[inline(never)]
     fn own(&self, granule: u64, count: u64) {
-        if count * 8 >= Self::OWNED.end {
-            return;
-        }
         self.writing(granule, count);
         // Release: pairs with the Acquire fence in `Follower::accept`: who reads what is stored here sees the claim that the
         // producer made before it.

@@ -7,6 +7,7 @@ use crate::{
     At, Corrupt, Mem, Side,
     mem::is_before,
     primitive::{Ordering, compiler_fence},
+    spsc::Stores,
 };
 
 /// What comes next in a ring.
@@ -149,7 +150,8 @@ impl<M: Mem> Consumer<M> {
     /// Takes a large slot's lines over: see [`Mem::own`].
     #[inline(always)]
     fn own(&self, slot: Slot) {
-        if slot.stride >= M::OWNED.start {
+        // What was written past the caches is no core's, and better left clean.
+        if slot.stride >= M::OWNED.start && Stores::of(slot.stride, &self.mem) != Stores::Streaming {
             let (granule, count) = slot.granules();
             self.mem.own(granule, count);
         }

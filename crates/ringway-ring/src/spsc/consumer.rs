@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use super::{Header, Record, record, record::GRANULE};
+use super::{Header, Record, Stores, record, record::GRANULE};
 use crate::{
     At, Corrupt, Mem, Side,
     mem::is_before,
@@ -172,7 +172,8 @@ impl<M: Mem> Consumer<M> {
         if !new && !self.was_taken(next) {
             return false;
         }
-        if is_long::<M>(len) {
+        // What was written past the caches is no core's, and better left clean.
+        if is_long::<M>(len) && Stores::of(record::size(len), &self.mem) != Stores::Streaming {
             let (granule, count) = Record { position: self.next.get(), len, kind: 0 }.granules();
             self.mem.own(granule, count);
         }
