@@ -30,7 +30,7 @@ const NOT_SENT: &str = "the ring is empty and nobody sent; see that its `ringway
 /// If the ring cannot be had, the output not be written, or what came is not all of an input, or of several.
 pub fn run(options: &Options) -> Result<(), Failure> {
     // Nobody will be told of that death.
-    let orphaned = options.sender_is_dead();
+    let mut orphaned = options.sender_is_dead();
     let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
     let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
     let progress = options.progress(None);
@@ -40,7 +40,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let patience = if forsaken { Duration::ZERO } else { options.patience() };
         let batch = match rx.recv_batch_timeout(MESSAGES, patience) {
             Ok(batch) => batch,
-            Err(RecvTimeoutError::Timeout) if forsaken => return Err(Failure::forsaken()),
+            Err(RecvTimeoutError::Timeout) if forsaken => {
+                // A successor may have come, whose death would be told.
+                orphaned = options.sender_is_dead();
+                if orphaned {
+                    return Err(Failure::forsaken());
+                }
+                continue;
+            }
             Err(RecvTimeoutError::Closed) if begun => return Err(Failure::ended_early()),
             Err(RecvTimeoutError::Closed) if headless => return Err(Failure::headless()),
             Err(RecvTimeoutError::Closed) => break,

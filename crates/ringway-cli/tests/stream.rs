@@ -225,7 +225,7 @@ fn a_put_after_a_get_that_failed_waits_for_the_next_get() {
 }
 
 /// A `put` that has sent `begin` and waits for more input, until it is killed.
-fn begin_and_be_killed(place: &Place, sent: impl Fn()) {
+fn begin_and_be_killed(place: &Place, sent: impl FnOnce()) {
     let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
     put.stdin.as_mut().unwrap().write_all(b"begin").unwrap();
     sent();
@@ -255,6 +255,29 @@ fn get_is_told_that_put_was_killed_before_it_came() {
     assert_eq!(status.code(), Some(4), "{said}");
     assert!(said.contains("not whole"), "{said}");
     assert_eq!(fs::read(&copy).unwrap(), b"begin");
+}
+
+#[test]
+fn get_waits_for_a_slow_put_that_succeeds_to_a_dead_one() {
+    let place = Place::new();
+    let copy = place.path("copy");
+    let mut first = place.get(&copy);
+    begin_and_be_killed(&place, || {
+        await_content(&copy, b"begin");
+        first.kill().unwrap();
+    });
+    first.wait().unwrap();
+    let get = place.get(&copy);
+    await_stat(&place, &format!("\"pid\":{},", get.id()));
+    let mut put = place.ringway(&["put", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = put.stdin.take().unwrap();
+    input.write_all(b"slow").unwrap();
+    await_content(&copy, b"slow");
+    input.write_all(b" and sure").unwrap();
+    drop(input);
+    succeeds(put);
+    succeeds(get);
+    assert_eq!(fs::read(&copy).unwrap(), b"slow and sure");
 }
 
 #[test]
@@ -310,11 +333,15 @@ fn get_does_not_take_a_successor_for_the_rest_of_a_killed_put() {
 
 /// Waits until so many messages are in the ring.
 fn await_messages(place: &Place, pending: u64) {
+    await_stat(place, &format!("\"pending_messages\":{pending},"));
+}
+
+/// Waits until `stat` says so.
+fn await_stat(place: &Place, wanted: &str) {
     let limit = Instant::now() + PATIENCE;
     let stat = || place.ringway(&["stat", "x", "--json"]).stdout(Stdio::piped()).output().unwrap().stdout;
-    let wanted = format!("\"pending_messages\":{pending},");
-    while !String::from_utf8(stat()).unwrap().replace(' ', "").contains(&wanted) {
-        assert!(Instant::now() < limit, "nothing was sent");
+    while !String::from_utf8(stat()).unwrap().replace(' ', "").contains(wanted) {
+        assert!(Instant::now() < limit, "no {wanted}");
         thread::sleep(Duration::from_millis(1));
     }
 }
