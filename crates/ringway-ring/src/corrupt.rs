@@ -21,6 +21,18 @@ pub enum At {
     Oldest,
     /// The word that says up to where the producer may be writing.
     Claim,
+    /// The cell of a queue at this position (counted from the queue's birth).
+    Cell {
+        /// Position of the cell.
+        position: u64,
+    },
+    /// The state of a queue's slot.
+    Slot {
+        /// Its number.
+        slot: u32,
+    },
+    /// A hint of a queue, which changes all the time though nobody comes on.
+    Hint,
 }
 
 /// Shared memory holds a value that no correct peer writes there.
@@ -43,6 +55,9 @@ impl fmt::Display for Corrupt {
             At::Taken => write!(f, "the word that says what the receiver had taken")?,
             At::Oldest => write!(f, "the position of the oldest record")?,
             At::Claim => write!(f, "the sender's claim")?,
+            At::Cell { position } => write!(f, "the queue's cell at position {position}")?,
+            At::Slot { slot } => write!(f, "the state of slot {slot}")?,
+            At::Hint => write!(f, "the queue's hint")?,
         }
         write!(
             f,

@@ -7,6 +7,7 @@
 //!
 //! - [`spsc`]: one producer, one consumer, records of any length, in place on both ends.
 //! - [`slots`]: one producer, one consumer, messages of one size.
+//! - [`mpmc`]: many producers, many consumers, messages of up to one size.
 //!
 //! # Example
 //!
@@ -42,6 +43,7 @@ compile_error!("Ringway needs 64-bit words: x86-64 or aarch64");
 
 mod corrupt;
 mod mem;
+pub mod mpmc;
 pub mod primitive;
 #[cfg(not(ringway_loom))]
 mod raw;
@@ -51,4 +53,4 @@ pub mod spsc;
 pub use corrupt::{At, Corrupt};
 pub use mem::{Mem, Progress, Side};
 #[cfg(not(ringway_loom))]
-pub use raw::{Controls, Lent, Value};
+pub use raw::{Controls, Extent, Lends, Lent, LentPool, Places, Value};

@@ -21,8 +21,10 @@ use crate::{
 };
 
 mod copy;
+mod queue;
 mod slots;
 
+pub use queue::{Extent, Lends, LentPool, Places};
 pub use slots::Value;
 
 /// Where the control words of a ring lie.

@@ -69,11 +69,17 @@ impl Stores {
     /// The best for a payload that takes `size` bytes of the ring.
     #[inline(always)]
     pub(crate) fn of<M: Mem>(size: u64, mem: &M) -> Self {
+        Self::within::<M>(size, mem.capacity())
+    }
+
+    /// The same, of memory of so many bytes.
+    #[inline(always)]
+    pub(crate) fn within<M: Mem>(size: u64, capacity: u64) -> Self {
         if size < LONG * M::LINE {
             Self::Plain
         } else if size < HUGE * M::LINE {
             Self::Touching
-        } else if size >= M::OWNED.end || size >= BULK && mem.capacity() >= VAST {
+        } else if size >= M::OWNED.end || size >= BULK && capacity >= VAST {
             Self::Streaming
         } else {
             Self::Plain

@@ -1,0 +1,42 @@
+//! How words are changed: by one of many, or by the only one.
+
+use crate::primitive::{Common, Ordering};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// How many there may be at an end of the queue.
+pub trait Access: sealed::Sealed {
+    /// Changes a word from what was seen in it, if nobody else has.
+    #[doc(hidden)]
+    fn change(word: &Common, from: u64, to: u64, order: Ordering) -> bool;
+}
+
+/// One of many: words are changed by compare-and-exchange.
+#[derive(Debug, Clone, Copy)]
+pub enum Many {}
+
+/// The only one: what nobody else changes is changed by a store.
+#[derive(Debug, Clone, Copy)]
+pub enum Sole {}
+
+impl sealed::Sealed for Many {}
+impl sealed::Sealed for Sole {}
+
+impl Access for Many {
+    #[inline(always)]
+    fn change(word: &Common, from: u64, to: u64, order: Ordering) -> bool {
+        word.compare_exchange(from, to, order, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Access for Sole {
+    #[inline(always)]
+    fn change(word: &Common, _: u64, to: u64, order: Ordering) -> bool {
+        // What it loaded with Relaxed may have to come first: Acquire has no meaning for a store.
+        let order = if order == Ordering::Acquire { Ordering::Relaxed } else { order };
+        word.store(to, order);
+        true
+    }
+}

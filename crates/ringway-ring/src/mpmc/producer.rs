@@ -1,0 +1,230 @@
+//! The sending end.
+
+use core::marker::PhantomData;
+
+use super::{
+    Hint, Line, Pool, Taken,
+    access::{Access, Many},
+    losses,
+    walk::{Walk, run},
+    word::{Age, Cell, State, Tag},
+};
+use crate::{
+    At, Corrupt,
+    primitive::{Ordering, Word},
+};
+
+/// Slots that are looked at where somebody waits for one: they come back in order, more or less.
+const NEAR: u32 = 8;
+
+/// A slot that was lent to be written, until it is committed or given back.
+///
+/// One that is dropped stays lent until its participant leaves or dies.
+#[derive(Debug)]
+#[must_use = "a slot that is neither sent nor given back is lost to all others"]
+pub struct Loan {
+    /// The pool's id.
+    pub(crate) pool: u64,
+    /// Below the pool's count of slots.
+    pub(crate) slot: u32,
+    pub(super) uses: u64,
+}
+
+impl Loan {
+    /// The slot's number.
+    #[inline(always)]
+    #[must_use]
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+}
+
+/// A sending end of a queue: see the [module](super) for the protocol.
+///
+/// Threads of one participant may share it; each does better with one of its own.
+#[derive(Debug)]
+pub struct Producer<P, A = Many> {
+    pool: P,
+    line: Line,
+    /// The slot to try first.
+    rotor: Word,
+    /// A position before which all cells are filled.
+    reached: Word,
+    access: PhantomData<A>,
+}
+
+impl<P: Pool, A: Access> Producer<P, A> {
+    /// A sending end for a participant, which has [attached](super::attach). `first`: the slot that it tries first; ends that
+    /// begin at different ones do not get in each other's way.
+    ///
+    /// Of an end that is the [`Sole`](super::Sole) one there is one at a time, by the caller's proof, and its predecessor's line was
+    /// swept.
+    pub fn new(pool: P, line: Line, first: u32) -> Self {
+        let rotor = Word::new(u64::from(first % pool.slots()));
+        Self { pool, line, rotor, reached: Word::new(0), access: PhantomData }
+    }
+
+    /// Lends a slot, if there is a free one: all are looked at, once. Wait-free: a bounded number of steps.
+    ///
+    /// That there is none is a weak answer: each was in use when it was looked at.
+    #[inline(always)]
+    pub fn loan(&self) -> Option<Loan> {
+        self.loan_of(self.pool.slots())
+    }
+
+    /// Lends a slot, if one of the next few is free.
+    #[inline]
+    pub fn loan_near(&self) -> Option<Loan> {
+        self.loan_of(self.pool.slots().min(NEAR))
+    }
+
+    #[inline(always)]
+    fn loan_of(&self, most: u32) -> Option<Loan> {
+        // Relaxed: private, and wherever it begins is good.
+        let first = self.rotor.load(Ordering::Relaxed) as u32;
+        match self.try_slot(first) {
+            None => self.loan_behind(first, most),
+            loan => loan,
+        }
+    }
+
+    #[inline(never)]
+    fn loan_behind(&self, first: u32, most: u32) -> Option<Loan> {
+        let slots = self.pool.slots();
+        let mut slot = first;
+        for _ in 1..most {
+            slot = if slot + 1 < slots { slot + 1 } else { 0 };
+            let loan = self.try_slot(slot);
+            if loan.is_some() {
+                return loan;
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn try_slot(&self, slot: u32) -> Option<Loan> {
+        let state = self.pool.state(slot);
+        // Acquire: pairs with the Release that freed it, for an end that is the only one (A1): the last reader's reads.
+        let found = State(state.load(Ordering::Acquire));
+        if found.tag() != Some(Tag::Free) {
+            return None;
+        }
+        let lent = State::new(found.uses(), self.line, Tag::Writing);
+        // Acquire: the same (A1), for one of many.
+        if !A::change(state, found.0, lent.0, Ordering::Acquire) {
+            return None;
+        }
+        let next = if slot + 1 < self.pool.slots() { slot + 1 } else { 0 };
+        // Relaxed: as above.
+        self.rotor.store(u64::from(next), Ordering::Relaxed);
+        self.pool.writing(slot);
+        Some(Loan { pool: self.pool.id(), slot, uses: found.uses() })
+    }
+
+    /// Gives a slot back unsent. Wait-free.
+    #[inline]
+    pub fn give_back(&self, loan: Loan) {
+        // Release: pairs with the Acquire in `try_slot`.
+        self.pool.state(loan.slot).store(State::free(loan.uses).0, Ordering::Release);
+    }
+
+    /// Makes a message that was taken a loan, in the same slot; so many messages are lost with it. Wait-free.
+    #[inline]
+    pub fn reuse(&self, taken: Taken, messages: u32) -> Loan {
+        let Taken { pool, slot, uses } = taken;
+        losses::note(&self.pool, slot, uses, messages);
+        // Release: pairs with the Acquire of a sweep: what is noted as lost comes before.
+        self.pool.state(slot).store(State::new(uses, self.line, Tag::Writing).0, Ordering::Release);
+        self.pool.writing(slot);
+        Loan { pool, slot, uses }
+    }
+
+    /// Sends what was written to a slot, and `note` with it. Lock-free; it cannot meet a full queue.
+    ///
+    /// # Errors
+    ///
+    /// If the memory holds what no participant writes. The slot is given back, then, if it is this end's still.
+    #[inline(always)]
+    pub fn commit(&self, loan: Loan, note: u64) -> Result<(), Corrupt> {
+        let mut walk = Walk::begin(&self.pool, Hint::Tail, &self.reached);
+        self.fill(&mut walk, loan, note)?;
+        walk.end::<Many>(&self.reached);
+        Ok(())
+    }
+
+    /// Sends several, one behind the other unless another end comes between, with one move of the shared hint (or one for
+    /// every quarter of the queue). Lock-free. Each one is sent by itself: who is killed in the midst has sent the first ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit); those behind it are not sent either, and given back.
+    pub fn commit_all(&self, loans: impl IntoIterator<Item = (Loan, u64)>) -> Result<(), Corrupt> {
+        let run = run(self.pool.cells());
+        let mut result = Ok(());
+        let mut loans = loans.into_iter().peekable();
+        while loans.peek().is_some() {
+            let mut walk = Walk::begin(&self.pool, Hint::Tail, &self.reached);
+            for (loan, note) in loans.by_ref().take(run as usize) {
+                match result {
+                    Ok(()) => result = self.fill(&mut walk, loan, note),
+                    Err(_) => self.give_back(loan),
+                }
+            }
+            walk.end::<Many>(&self.reached);
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn fill(&self, walk: &mut Walk<'_, P>, loan: Loan, note: u64) -> Result<(), Corrupt> {
+        let Loan { slot, uses, .. } = loan;
+        // Relaxed: the own word. One that lost its slot to a scribbler must not send what is another's.
+        let found = self.pool.state(slot).load(Ordering::Relaxed);
+        if found != State::new(uses, self.line, Tag::Writing).0 {
+            return Err(Corrupt { at: At::Slot { slot }, found });
+        }
+        // Relaxed: ordered by the Release of the commit.
+        self.pool.note(slot).store(note, Ordering::Relaxed);
+        enqueue(&self.pool, walk, slot, uses).inspect_err(|_| self.give_back(loan))
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub fn pool(&self) -> &P {
+        &self.pool
+    }
+}
+
+/// Puts a slot behind all that is queued. The slot is the caller's.
+#[inline(always)]
+pub(super) fn enqueue<P: Pool>(
+    pool: &P,
+    walk: &mut Walk<'_, P>,
+    slot: u32,
+    uses: u64,
+) -> Result<(), Corrupt> {
+    loop {
+        let Some(seen) = walk.look() else {
+            walk.again()?;
+            continue;
+        };
+        match seen.age {
+            Age::Before => {
+                let cell = Cell::new(uses, slot, seen.lap);
+                // Release: pairs with the Acquire in `Walk::look` (R3). The commit.
+                if Many::change(pool.cell(walk.at()), seen.cell.0, cell.0, Ordering::Release) {
+                    walk.step();
+                    return Ok(());
+                }
+                walk.again()?;
+            }
+            Age::Now | Age::After => {
+                if !walk.pass::<Many>() {
+                    walk.again()?;
+                }
+            }
+            Age::Unknown => return Err(walk.nonsense(seen)),
+        }
+    }
+}
