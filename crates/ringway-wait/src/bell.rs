@@ -61,6 +61,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     Life, Wait, Whose, Words,
+    life::sooner,
     primitive::{Flag, Ordering, full_fence, processor},
     spinner::Spinner,
 };
@@ -88,7 +89,7 @@ pub struct Bell<W> {
 }
 
 /// How long a side sleeps at first whose peer rings without the fence.
-const NAP: Duration = Duration::from_millis(1);
+pub(crate) const NAP: Duration = Duration::from_millis(1);
 
 impl<W: Words> Bell<W> {
     /// Takes up a side's words where the last owner left them (new ones: all 0). The caller is their only owner.
@@ -193,7 +194,14 @@ impl<W: Words> Bell<W> {
         let Self { words, left_before, place, spinner, .. } = self;
         let found = spinner.spin(
             deadline,
-            || place.is_shared(words),
+            || {
+                // Who spins where the other side is to run keeps it from that.
+                let shared = place.is_shared(words);
+                if shared && !spinner.parks() {
+                    std::thread::yield_now();
+                }
+                !(shared && spinner.parks())
+            },
             || {
                 let peer = Peer { words, left_before: *left_before };
                 peer.watch();
@@ -229,9 +237,7 @@ impl<W: Words> Bell<W> {
             self.peer().watch();
             let mut found = look(self.peer());
             if found.is_none() && nap {
-                let wake_up = Instant::now() + NAP;
-                let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
-                self.await_ring(bell, alive, Some(wake_up));
+                self.await_ring(bell, alive, Some(sooner(deadline, NAP)));
                 found = look(self.peer());
             }
             if found.is_none() && !passed(deadline) {
@@ -284,7 +290,7 @@ impl<W: Words> Bell<W> {
     }
 }
 
-fn passed(deadline: Option<Instant>) -> bool {
+pub(crate) fn passed(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 

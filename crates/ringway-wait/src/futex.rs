@@ -1,7 +1,7 @@
 //! The system calls, and the one instruction that Rust has no word for: a room with unsafe code.
 #![allow(unsafe_code, clippy::disallowed_types)]
 
-use core::{ptr, sync::atomic::AtomicU32};
+use core::{mem::MaybeUninit, ptr, sync::atomic::AtomicU32};
 use std::{io, time::Instant};
 
 /// Sleeps on `word` while it holds `expected`.
@@ -70,15 +70,17 @@ struct Waiter {
     reserved: u32,
 }
 
-/// Sleeps while each word holds what is expected of it, until woken or the deadline, or for no reason at all. One system call;
-/// `false` if there is no such call here.
-pub fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
+/// Sleeps while each word, of which there are `N` at the most, holds what is expected of it, until woken or the deadline, or for
+/// no reason at all. One system call; `false` if there is no such call here.
+pub fn wait_any<'a, const N: usize>(
+    words: impl IntoIterator<Item = Awaited<'a>>,
+    deadline: Option<Instant>,
+) -> bool {
     let mut waiters = [Waiter { expected: 0, address: 0, flags: 0, reserved: 0 }; N];
     let mut count = 0u32;
-    for word in words.into_iter().flatten() {
+    for (waiter, word) in waiters.iter_mut().zip(words) {
         let address = word.word.as_ptr() as u64;
-        waiters[count as usize] =
-            Waiter { expected: u64::from(word.expected), address, flags: word.flags, reserved: 0 };
+        *waiter = Waiter { expected: u64::from(word.expected), address, flags: word.flags, reserved: 0 };
         count += 1;
     }
     let timeout = deadline.map(absolute);
@@ -92,12 +94,12 @@ pub fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Optio
     matches!(error, None | Some(libc::ETIMEDOUT | libc::EAGAIN | libc::EINTR))
 }
 
-/// Wakes one sleeper on `word`.
-pub(crate) fn wake(word: &AtomicU32) {
+/// Wakes sleepers on `word`, so many at the most, and says how many.
+pub(crate) fn wake(word: &AtomicU32, most: i32) -> u32 {
     // SAFETY: the address is valid; FUTEX_WAKE reads no memory through it.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
-    }
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, most) };
+    // A sandbox that refuses the call refuses sleep, too: nobody was woken.
+    u32::try_from(woken).unwrap_or(0)
 }
 
 /// Stores 0 into the word and wakes one sleeper on it, in whatever process: one system call, which a kill finds either
@@ -150,6 +152,17 @@ pub(crate) fn processor() -> u32 {
     // SAFETY: no memory is passed.
     let processor = unsafe { libc::sched_getcpu() };
     u32::try_from(processor + 1).unwrap_or(0)
+}
+
+/// How many processors this thread may run on; 0 if the kernel does not tell, as where there are more than a set has room for.
+pub(crate) fn processors() -> u32 {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: the kernel writes no more than the size that it is told; all zeros, and what it writes, are a set.
+    let count = unsafe {
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr());
+        libc::CPU_COUNT(set.assume_init_ref())
+    };
+    u32::try_from(count).unwrap_or(0)
 }
 
 /// A full barrier on x86-64: any locked instruction is one, and this is cheaper than the `mfence` that a SeqCst

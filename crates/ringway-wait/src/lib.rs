@@ -5,12 +5,13 @@
 //! caller says, by a closure, what it is waiting for.
 //!
 //! - [`Bell`]: the protocol, written down at the top of its module.
+//! - [`Event`]: the same for many that wait for what any of many has; [`Crowd`]: how each of them sees the others.
 //! - [`mod@alive`]: how others learn that this process has died, and this one that others have.
 //! - [`Life`]: how a side sees the other's.
 //! - [`Lag`]: how a receiver that has caught up falls back.
 //! - [`Wait`]: how to wait.
 //! - [`mod@host`]: what the kernel gives.
-//! - [`Lent`]: the words as they lie in shared memory.
+//! - [`Lent`], [`LentEvent`]: the words as they lie in shared memory.
 //!
 //! # Example
 //!
@@ -39,6 +40,8 @@ compile_error!("Ringway runs on Linux: it sleeps on futexes");
 
 pub mod alive;
 mod bell;
+mod crowd;
+mod event;
 #[cfg(not(ringway_loom))]
 mod futex;
 #[cfg(not(ringway_loom))]
@@ -52,9 +55,11 @@ mod spinner;
 mod words;
 
 pub use bell::{Bell, Peer, has_left};
+pub use crowd::{Armed, Crowd, LINES};
+pub use event::{Event, EventWords};
 pub use lag::Lag;
 pub use life::{Life, Signs, mark, take};
 #[cfg(not(ringway_loom))]
-pub use raw::{Lent, LentSigns, LifeWords, SideWords};
+pub use raw::{Lent, LentEvent, LentSigns, LifeWords, LineWords, SideWords};
 pub use spinner::Wait;
 pub use words::{Whose, Words};

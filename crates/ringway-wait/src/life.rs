@@ -89,7 +89,7 @@ use crate::{
 };
 
 /// Without `futex_waitv` (before Linux 5.16, or in a sandbox) a sleeper looks for news of a death so often.
-const BLIND: Duration = Duration::from_millis(20);
+pub(crate) const BLIND: Duration = Duration::from_millis(20);
 
 /// What a side shows of its holder: words of its own, and a process.
 pub trait Signs {
@@ -129,10 +129,52 @@ pub struct Life<S: Signs> {
 }
 
 /// A holder that is watched by its pidfd, if it can be.
-struct Watched<T> {
-    generation: u32,
+pub(crate) struct Watched<T> {
+    pub(crate) generation: u32,
     pid: u32,
     watch: Option<T>,
+}
+
+impl<T> Watched<T> {
+    /// The holder of this generation. Nothing is known of one that is not `there`.
+    pub(crate) fn new<S: Signs<Watch = T>>(signs: &S, generation: u32, there: bool) -> Self {
+        // Relaxed: of a process only the end is believed, and that of this generation's only.
+        let pid = signs.pid().load(Ordering::Relaxed);
+        let namespace = signs.namespace().load(Ordering::Relaxed);
+        // Somebody there whom nothing is known of, or who cannot be watched (a sandbox, too many descriptors): the first source
+        // must do.
+        let watch = if there && pid != 0 { signs.watch(pid, namespace) } else { None };
+        Self { generation, pid, watch }
+    }
+
+    /// The process, if it has ended and was the holder of this generation.
+    pub(crate) fn ended<S: Signs<Watch = T>>(&self, generation: u32) -> Option<u32> {
+        let ended = self.generation == generation && self.watch.as_ref().is_some_and(S::ended);
+        ended.then_some(self.pid)
+    }
+
+    /// A word that changes, and wakes who sleeps on it, when it ends.
+    pub(crate) fn end<S: Signs<Watch = T>>(&self) -> Option<Awaited<'_>> {
+        self.watch.as_ref().map(S::end)
+    }
+}
+
+/// The present generation.
+pub(crate) fn generation(signs: &impl Signs) -> u32 {
+    // Acquire: pairs with the Release in `take` (L1 with T4).
+    signs.generation().load(Ordering::Acquire)
+}
+
+/// The process that the kernel has marked, if it has (L2 to L4).
+pub(crate) fn marked(signs: &impl Signs) -> Option<u32> {
+    // Relaxed: only a mark counts, and that is looked at again.
+    if !alive::died(signs.alive().load(Ordering::Relaxed)) {
+        return None;
+    }
+    // Acquire: pairs with the Release in `take` (L3 with T3).
+    let pid = signs.pid().load(Ordering::Acquire);
+    // Acquire: pairs with the kernel's release when it marks the word.
+    alive::died(signs.alive().load(Ordering::Acquire)).then_some(pid)
 }
 
 impl<S: Signs> Life<S> {
@@ -145,11 +187,6 @@ impl<S: Signs> Life<S> {
         let had_died = alive::died(signs.alive().load(Ordering::Acquire));
         let gone = (had_died || !is_held()).then_some(generation);
         Self { signs, gone, watched: RefCell::new(None), dead: Cell::new(0) }
-    }
-
-    fn generation(&self) -> u32 {
-        // Acquire: pairs with the Release in `take` (L1 with T4).
-        self.signs.generation().load(Ordering::Acquire)
     }
 
     /// The liveness word, for [`sleep`](Self::sleep).
@@ -166,57 +203,36 @@ impl<S: Signs> Life<S> {
     /// Whether the holder has died since this side came, and no other one has taken the side. Who is told sees all that
     /// the dead one did.
     pub(crate) fn died(&self) -> bool {
-        let generation = self.generation();
+        let generation = generation(&self.signs);
         if self.gone == Some(generation) {
             return false;
         }
-        let dead = self.ended(generation).or_else(|| self.marked());
+        let dead = self.ended(generation).or_else(|| marked(&self.signs));
         dead.inspect(|&pid| self.dead.set(pid)).is_some()
     }
 
     /// The process that was watched, if it has ended.
     fn ended(&self, generation: u32) -> Option<u32> {
-        let watched = self.watched.borrow();
-        let watched = watched.as_ref().filter(|watched| watched.generation == generation)?;
-        watched.watch.as_ref().is_some_and(S::ended).then_some(watched.pid)
-    }
-
-    /// The process that the kernel has marked, if it has (L2 to L4).
-    fn marked(&self) -> Option<u32> {
-        if !alive::died(self.word()) {
-            return None;
-        }
-        // Acquire: pairs with the Release in `take` (L3 with T3).
-        let pid = self.signs.pid().load(Ordering::Acquire);
-        // Acquire: pairs with the kernel's release when it marks the word.
-        alive::died(self.signs.alive().load(Ordering::Acquire)).then_some(pid)
+        self.watched.borrow().as_ref().and_then(|watched| watched.ended::<S>(generation))
     }
 
     /// Sees to it that the present holder is watched by its pidfd. Costs next to nothing if it is already.
     pub(crate) fn watch(&self) {
-        let generation = self.generation();
+        let generation = generation(&self.signs);
         let mut watched = self.watched.borrow_mut();
         if watched.as_ref().is_some_and(|watched| watched.generation == generation) {
             return;
         }
-        // Relaxed: of a process only the end is believed, and that of this generation's only.
-        let pid = self.signs.pid().load(Ordering::Relaxed);
-        let namespace = self.signs.namespace().load(Ordering::Relaxed);
-        // Somebody there whom nothing is known of, or who cannot be watched (a sandbox, too many descriptors): the first source
-        // must do.
-        let known = pid != 0 && self.gone != Some(generation);
-        let watch = if known { self.signs.watch(pid, namespace) } else { None };
-        *watched = Some(Watched { generation, pid, watch });
+        *watched = Some(Watched::new(&self.signs, generation, self.gone != Some(generation)));
     }
 
     /// Sleeps while `bell` is as given, `alive` is as given, and the watched process has not ended; or until the deadline.
     pub(crate) fn sleep(&self, bell: &Futex, rung: u32, alive: u32, deadline: Option<Instant>) {
         let watched = self.watched.borrow();
-        let end = watched.as_ref().and_then(|watched| watched.watch.as_ref()).map(S::end);
+        let end = watched.as_ref().and_then(Watched::end::<S>);
         let words = [Some(bell.awaited(rung)), Some(self.signs.alive().awaited(alive)), end];
-        if !wait_any(words, deadline) {
-            let look = Instant::now() + BLIND;
-            bell.wait(rung, Some(deadline.map_or(look, |deadline| deadline.min(look))));
+        if !wait_any::<3>(words.into_iter().flatten(), deadline) {
+            bell.wait(rung, Some(sooner(deadline, BLIND)));
         }
     }
 }
@@ -225,6 +241,12 @@ impl<S: Signs> fmt::Debug for Life<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Life").field("gone", &self.gone).finish_non_exhaustive()
     }
+}
+
+/// The deadline, but no later than so long from now.
+pub(crate) fn sooner(deadline: Option<Instant>, from_now: Duration) -> Instant {
+    let then = Instant::now() + from_now;
+    deadline.map_or(then, |deadline| deadline.min(then))
 }
 
 /// Says who takes a side (T1 to T4). `hold` holds its liveness word, if this process has a keeper. The caller is the side's only

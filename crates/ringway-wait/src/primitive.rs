@@ -75,6 +75,75 @@ impl Wide {
     }
 }
 
+/// A 64-bit word that several write.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Common(imp::AtomicU64);
+
+impl Common {
+    /// A word of its own; where it is shared between processes, words lie in lent memory.
+    #[must_use]
+    pub fn new(value: u64) -> Self {
+        Self(imp::AtomicU64::new(value))
+    }
+
+    /// Loads the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for loads (`Release`, `AcqRel`).
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    /// Stores the word.
+    ///
+    /// # Panics
+    ///
+    /// If `order` is not one for stores (`Acquire`, `AcqRel`).
+    pub fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+    }
+
+    /// Adds, and says what was there.
+    pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.0.fetch_add(value, order)
+    }
+
+    /// Subtracts, and says what was there.
+    pub fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        self.0.fetch_sub(value, order)
+    }
+
+    /// Sets bits, and says what was there.
+    pub fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        self.0.fetch_or(bits, order)
+    }
+
+    /// Leaves only these bits, and says what was there.
+    pub fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
+        self.0.fetch_and(bits, order)
+    }
+}
+
+/// Counts what threads of this process do. Nothing hangs on it, so it is no part of a model.
+#[derive(Debug, Default)]
+pub(crate) struct Count(core::sync::atomic::AtomicU64);
+
+impl Count {
+    pub(crate) fn add_one(&self) {
+        // Relaxed: nothing hangs on it.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        // Relaxed: as above.
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A 32-bit word that threads of any process can sleep on.
 #[derive(Debug)]
 #[repr(transparent)]
@@ -110,6 +179,11 @@ impl Futex {
         self.0.store(value, order);
     }
 
+    /// Adds 1, where several may.
+    pub fn bump(&self, order: Ordering) {
+        self.0.fetch_add(1, order);
+    }
+
     /// Sleeps while the word holds `expected`, until woken or the deadline, or for no reason at all: look again, and
     /// at the clock. One system call.
     pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
@@ -122,21 +196,44 @@ impl Futex {
         Awaited::shared(&self.0, expected)
     }
 
-    /// Wakes one sleeper, in whatever process. One system call.
-    pub fn wake(&self) {
-        crate::futex::wake(&self.0);
+    /// Wakes one sleeper, in whatever process, and says how many that were: 0 or 1. One system call.
+    pub fn wake(&self) -> u32 {
+        crate::futex::wake(&self.0, 1)
+    }
+
+    /// Wakes all sleepers, in whatever process, and says how many that were. One system call.
+    pub fn wake_all(&self) -> u32 {
+        crate::futex::wake(&self.0, i32::MAX)
     }
 }
 
 #[cfg(not(ringway_loom))]
 pub use crate::futex::{Awaited, wait_any};
 
+#[cfg(ringway_loom)]
+pub(crate) use loom::sync::Mutex;
+#[cfg(not(ringway_loom))]
+pub(crate) use std::sync::Mutex;
+
 /// A modelled futex. It takes no barrier from the kernel for granted.
 #[derive(Debug)]
 #[cfg(ringway_loom)]
 pub struct Futex {
     word: imp::AtomicU32,
-    queue: Option<std::sync::Arc<(loom::sync::Mutex<()>, loom::sync::Condvar)>>,
+    queue: Option<std::sync::Arc<Queue>>,
+}
+
+/// Who sleeps, in the order in which they fell asleep.
+#[cfg(ringway_loom)]
+type Queue = loom::sync::Mutex<Vec<Sleeper>>;
+
+/// One who sleeps on words of a queue.
+#[derive(Debug)]
+#[cfg(ringway_loom)]
+struct Sleeper {
+    /// Where the words are: they stay there as long as somebody sleeps on them.
+    words: Vec<*const Futex>,
+    told: std::sync::Arc<loom::sync::Condvar>,
 }
 
 #[cfg(ringway_loom)]
@@ -144,10 +241,7 @@ impl Futex {
     /// One that only wakes when told: a lost wake is a deadlock, which loom reports.
     #[must_use]
     pub fn patient() -> Self {
-        Self {
-            word: imp::AtomicU32::new(0),
-            queue: Some(std::sync::Arc::new((loom::sync::Mutex::new(()), loom::sync::Condvar::new()))),
-        }
+        Self { word: imp::AtomicU32::new(0), queue: Some(std::sync::Arc::new(Queue::new(Vec::new()))) }
     }
 
     /// One that comes back at once: it has no lock whose edges could hide a missing order.
@@ -156,7 +250,7 @@ impl Futex {
         Self { word: imp::AtomicU32::new(0), queue: None }
     }
 
-    /// One of the same kind, that only one sleeps on who sleeps on this one, too: so they have one queue.
+    /// One of the same kind, that somebody may sleep on who sleeps on this one, too: so they have one queue.
     #[must_use]
     pub fn beside(&self) -> Self {
         Self { word: imp::AtomicU32::new(0), queue: self.queue.clone() }
@@ -179,17 +273,39 @@ impl Futex {
         self.word.store(value, order);
     }
 
-    /// Sleeps as the model has it.
-    pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
-        wait_any([Some(self.awaited(expected))], deadline);
+    /// Adds 1, where several may.
+    pub fn bump(&self, order: Ordering) {
+        self.word.fetch_add(1, order);
     }
 
-    /// Wakes one sleeper, if the model has any.
-    pub fn wake(&self) {
-        if let Some((lock, told)) = self.queue.as_deref() {
-            let _guard = lock.lock().unwrap();
-            told.notify_one();
-        }
+    /// Sleeps as the model has it.
+    pub fn wait(&self, expected: u32, deadline: Option<Instant>) {
+        wait_any::<1>([self.awaited(expected)], deadline);
+    }
+
+    /// Wakes one sleeper, if the model has any, and says how many that were.
+    pub fn wake(&self) -> u32 {
+        self.wake_some(1)
+    }
+
+    /// Wakes all sleepers that the model has, and says how many that were.
+    pub fn wake_all(&self) -> u32 {
+        self.wake_some(u32::MAX)
+    }
+
+    fn wake_some(&self, most: u32) -> u32 {
+        let Some(queue) = self.queue.as_deref() else { return 0 };
+        let mut sleepers = queue.lock().unwrap();
+        let mut woken = 0;
+        sleepers.retain(|sleeper| {
+            let sleeps_on = woken == most || !sleeper.words.contains(&std::ptr::from_ref(self));
+            if !sleeps_on {
+                woken += 1;
+                sleeper.told.notify_one();
+            }
+            sleeps_on
+        });
+        woken
     }
 }
 
@@ -201,16 +317,22 @@ pub struct Awaited<'a> {
     expected: u32,
 }
 
-/// Sleeps as the model has it, on words of one queue; the first is there. No time passes in a model: with a deadline it comes
-/// back at once.
+/// Sleeps as the model has it, on words of one queue. No time passes in a model: with a deadline it comes back at once.
 #[cfg(ringway_loom)]
-pub fn wait_any<const N: usize>(words: [Option<Awaited<'_>>; N], deadline: Option<Instant>) -> bool {
-    match words[0].and_then(|first| first.word.queue.as_deref()) {
-        Some((lock, told)) if deadline.is_none() => {
-            let guard = lock.lock().unwrap();
+pub fn wait_any<'a, const N: usize>(
+    words: impl IntoIterator<Item = Awaited<'a>>,
+    deadline: Option<Instant>,
+) -> bool {
+    let words: Vec<_> = words.into_iter().take(N).collect();
+    match words.first().and_then(|first| first.word.queue.as_deref()) {
+        Some(queue) if deadline.is_none() => {
+            let mut sleepers = queue.lock().unwrap();
             // The kernel compares under the lock of each word's queue, once; who changes a word afterwards finds the sleeper.
-            if words.into_iter().flatten().all(|awaited| awaited.holds()) {
-                drop(told.wait(guard).unwrap());
+            if words.iter().all(Awaited::holds) {
+                let told = std::sync::Arc::new(loom::sync::Condvar::new());
+                let words = words.iter().map(|awaited| std::ptr::from_ref(awaited.word)).collect();
+                sleepers.push(Sleeper { words, told: told.clone() });
+                drop(told.wait(sleepers).unwrap());
             }
         }
         _ => loom::thread::yield_now(),
@@ -234,6 +356,16 @@ pub fn full_fence() {
     crate::futex::locked_fence();
 }
 
+/// [`full_fence`] right behind a read-modify-write of the same thread, which on x86-64 is one itself: there nothing is
+/// left to do but to keep the compiler's order.
+#[inline(always)]
+pub(crate) fn fence_after_rmw() {
+    #[cfg(any(ringway_loom, not(target_arch = "x86_64")))]
+    imp::fence(Ordering::SeqCst);
+    #[cfg(all(not(ringway_loom), target_arch = "x86_64"))]
+    imp::compiler_fence(Ordering::SeqCst);
+}
+
 /// A turn of a spin loop.
 #[inline(always)]
 pub(crate) fn spin_hint() {
@@ -250,6 +382,14 @@ pub fn pause(turns: u32) {
     (0..turns).for_each(|_| core::hint::spin_loop());
     #[cfg(ringway_loom)]
     let _ = turns;
+}
+
+/// Whether this thread has but one processor that it may run on.
+pub(crate) fn one_processor() -> bool {
+    #[cfg(not(ringway_loom))]
+    return crate::futex::processors() == 1;
+    #[cfg(ringway_loom)]
+    return false;
 }
 
 /// The processor this thread runs on, counted from 1; 0 if that cannot be told.

@@ -4,9 +4,9 @@
 use core::{fmt, ptr::NonNull};
 
 use crate::{
-    Life, Signs, Whose, Words,
+    EventWords, Life, Signs, Whose, Words,
     alive::{self, Watch},
-    primitive::{Awaited, Flag, Futex, Wide},
+    primitive::{Awaited, Common, Flag, Futex, Wide},
 };
 
 /// Where the words of one side lie.
@@ -108,6 +108,8 @@ pub struct LentSigns(LifeWords);
 
 // SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
 unsafe impl Send for LentSigns {}
+// SAFETY: as above.
+unsafe impl Sync for LentSigns {}
 
 impl LentSigns {
     /// Borrows the words.
@@ -157,5 +159,78 @@ impl Signs for LentSigns {
 
     fn end(watch: &Watch) -> Awaited<'_> {
         Awaited::private(watch.word())
+    }
+}
+
+/// Where the words of one line of an event lie.
+#[derive(Debug, Clone, Copy)]
+pub struct LineWords {
+    /// See [`EventWords::bell`].
+    pub bell: NonNull<u32>,
+    /// See [`EventWords::sleeps`].
+    pub sleeps: NonNull<u64>,
+    /// See [`EventWords::rung`].
+    pub rung: NonNull<u64>,
+}
+
+/// The words of an event, lent by whoever mapped them.
+pub struct LentEvent {
+    sleepers: NonNull<u64>,
+    lines: Vec<LineWords>,
+}
+
+// SAFETY: addresses of words that are valid in the whole process and only ever accessed atomically.
+unsafe impl Send for LentEvent {}
+// SAFETY: as above.
+unsafe impl Sync for LentEvent {}
+
+impl LentEvent {
+    /// Borrows the words.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the result, and whatever is made of it, lives: all are aligned, valid for reads and writes, and accessed by everyone
+    /// as atomics of their size only.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than [`LINES`](crate::LINES) lines.
+    #[must_use]
+    pub unsafe fn new(sleepers: NonNull<u64>, lines: Vec<LineWords>) -> Self {
+        assert!(lines.len() <= crate::LINES, "{} lines, of which there can be {}", lines.len(), crate::LINES);
+        Self { sleepers, lines }
+    }
+}
+
+impl fmt::Debug for LentEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LentEvent").field("lines", &self.lines.len()).finish_non_exhaustive()
+    }
+}
+
+impl EventWords for LentEvent {
+    fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    #[inline(always)]
+    fn sleepers(&self) -> &Common {
+        // SAFETY: valid, aligned, only used atomically (contract of `new`); `Common` is a transparent atomic u64.
+        unsafe { self.sleepers.cast().as_ref() }
+    }
+
+    fn bell(&self, line: usize) -> &Futex {
+        // SAFETY: valid, aligned, only used atomically (contract of `new`); `Futex` is a transparent atomic u32.
+        unsafe { self.lines[line].bell.cast().as_ref() }
+    }
+
+    fn sleeps(&self, line: usize) -> &Common {
+        // SAFETY: as in `sleepers`.
+        unsafe { self.lines[line].sleeps.cast().as_ref() }
+    }
+
+    fn rung(&self, line: usize) -> &Common {
+        // SAFETY: as in `sleepers`.
+        unsafe { self.lines[line].rung.cast().as_ref() }
     }
 }

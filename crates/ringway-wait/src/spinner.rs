@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::primitive::spin_hint;
+use crate::primitive::{Flag, Ordering, spin_hint};
 
 /// How a blocking call waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,25 +28,26 @@ impl Default for Wait {
 }
 
 /// Trust at the start, and the most there can be.
-const TRUST: u8 = 8;
+const TRUST: u32 = 8;
 /// What a spin that paid adds.
-const REWARD: u8 = 2;
+const REWARD: u32 = 2;
 /// Without trust, one wait in so many spins all the same, to see whether times have changed.
-const PROBE: u8 = 32;
+const PROBE: u32 = 32;
 /// Looks between two looks at the clock, which costs some 20 ns.
 const TURNS: u32 = 64;
 
-/// Learns from the waits seen whether spinning pays.
+/// Learns from the waits seen whether spinning pays. Where several threads wait, they learn from one another; now and then what one has
+/// seen is lost, which does no harm.
 #[derive(Debug)]
 pub(crate) struct Spinner {
     wait: Wait,
-    trust: u8,
-    skipped: u8,
+    trust: Flag,
+    skipped: Flag,
 }
 
 impl Spinner {
     pub(crate) fn new(wait: Wait) -> Self {
-        Self { wait, trust: TRUST, skipped: 0 }
+        Self { wait, trust: Flag::new(TRUST), skipped: Flag::new(0) }
     }
 
     /// Whether waits end in sleep.
@@ -56,12 +57,12 @@ impl Spinner {
 
     /// Looks, again and again, for as long as it is worth it; `None` if that was not long enough.
     ///
-    /// `together`: whether the peer was last seen on this very processor, so that it cannot run while we spin.
+    /// `go_on` is asked now and then whether to, and may give the processor away.
     #[inline]
     pub(crate) fn spin<R>(
-        &mut self,
+        &self,
         deadline: Option<Instant>,
-        mut together: impl FnMut() -> bool,
+        mut go_on: impl FnMut() -> bool,
         mut look: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         let wait = self.wait;
@@ -78,11 +79,8 @@ impl Spinner {
         }
         let limit = limit.and_then(|spin| Instant::now().checked_add(spin));
         while [limit, deadline].into_iter().flatten().all(|limit| Instant::now() < limit) {
-            if together() {
-                if self.parks() {
-                    return None;
-                }
-                std::thread::yield_now();
+            if !go_on() {
+                return None;
             }
             found = turns(&mut look);
             if found.is_some() {
@@ -93,20 +91,26 @@ impl Spinner {
         found
     }
 
-    fn learn(&mut self, paid: bool) {
-        self.trust = if paid { (self.trust + REWARD).min(TRUST) } else { self.trust.saturating_sub(1) };
+    // Relaxed, here and below: each word is a hint by itself.
+    fn learn(&self, paid: bool) {
+        let trust = self.trust.load(Ordering::Relaxed);
+        let learned = if paid { (trust + REWARD).min(TRUST) } else { trust.saturating_sub(1) };
+        if learned != trust {
+            self.trust.store(learned, Ordering::Relaxed);
+        }
     }
 
-    fn worth_it(&mut self, spin: Duration) -> bool {
+    fn worth_it(&self, spin: Duration) -> bool {
         if spin.is_zero() {
             return false;
         }
-        if self.trust == 0 && self.skipped < PROBE {
-            self.skipped += 1;
-            return false;
+        if self.trust.load(Ordering::Relaxed) > 0 {
+            return true;
         }
-        self.skipped = 0;
-        true
+        let skipped = self.skipped.load(Ordering::Relaxed);
+        let probe = skipped >= PROBE;
+        self.skipped.store(if probe { 0 } else { skipped + 1 }, Ordering::Relaxed);
+        probe
     }
 }
 
