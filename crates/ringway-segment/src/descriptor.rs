@@ -40,6 +40,11 @@ impl Descriptor {
         sys::try_lock(self.file(), role.index(), Hold::Alone)
     }
 
+    /// Takes a role back.
+    pub(crate) fn give_up_role(&self, role: Role) -> io::Result<()> {
+        sys::unlock(self.file(), role.index())
+    }
+
     /// Whether another open file description has a role.
     pub(crate) fn is_role_held(&self, role: Role) -> io::Result<bool> {
         Ok(sys::held(self.file(), role.index())?.is_some())

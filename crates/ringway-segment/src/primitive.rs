@@ -67,6 +67,12 @@ impl Bits {
         self.0.fetch_or(bit, Ordering::Acquire) & bit == 0
     }
 
+    /// Whether bit `n` is taken.
+    pub(crate) fn has(&self, n: u8) -> bool {
+        // Relaxed: who asks for its own bit has taken it.
+        self.0.load(Ordering::Relaxed) & 1 << n != 0
+    }
+
     pub(crate) fn give_back(&self, n: u8) {
         // Release: pairs with the Acquire in `take`.
         self.0.fetch_and(!(1u64 << n), Ordering::Release);

@@ -169,6 +169,26 @@ impl Segment {
         Err(claimed)
     }
 
+    /// Gives back a role that this handle has. Nothing happens if it has not.
+    ///
+    /// ```
+    /// use ringway_segment::{Offer, Role, Shape};
+    ///
+    /// let offer = Offer::create(&Shape { kind: 1, flags: 0, control_len: 4096, capacity: 1 << 16, detail: 0 })?;
+    /// let (here, there) = (offer.attach()?, offer.attach()?);
+    /// here.claim(Role::FIRST)?;
+    /// here.give_up(Role::FIRST);
+    /// there.claim(Role::FIRST)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn give_up(&self, role: Role) {
+        if self.is_ours() && self.roles.has(role.index()) {
+            // It cannot fail: the file is open and nothing is waited for.
+            let _ = self.descriptor.give_up_role(role);
+            self.roles.give_back(role.index());
+        }
+    }
+
     /// Whether somebody else has a role, by the kernel's word: a process that died has none once all of it has stopped.
     ///
     /// # Errors

@@ -46,10 +46,8 @@ unsafe impl Send for Memory {}
 
 impl Memory {
     fn new() -> Memory {
-        // SAFETY: the string ends in NUL; the descriptor is new and ours; maps new memory, whole. The timer is the process's;
-        // no handler is installed, so the signal ends it: a sleeper that nobody wakes.
+        // SAFETY: the string ends in NUL; the descriptor is new and ours; maps new memory, whole.
         unsafe {
-            libc::alarm(STUCK);
             let file = libc::memfd_create(c"event".as_ptr(), libc::MFD_CLOEXEC);
             assert_ne!(file, -1);
             let file = Box::leak(Box::new(OwnedFd::from_raw_fd(file)));
@@ -141,7 +139,9 @@ impl Memory {
 
 /// Waits for news among threads, of whose death nobody hears: `false` if it is closed.
 fn await_news(memory: Memory, event: &Event<LentEvent>) -> bool {
-    event.wait(None, &nobody(), || 0, || memory.look(), || memory.more()).unwrap()
+    let deadline = Instant::now() + PATIENCE;
+    let found = event.wait(Some(deadline), &nobody(), || 0, || memory.look(), || memory.more());
+    found.expect("no news, and not closed")
 }
 
 fn nobody() -> Crowd<LentSigns> {
@@ -291,13 +291,16 @@ fn who_rings_for_nothing_delays_no_deadline() {
 #[test]
 fn closing_wakes_every_thread_of_every_line() {
     let memory = Memory::new();
-    let events: Vec<_> = (0..LINES).map(|line| memory.event(line, SLEEP)).collect();
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            events.iter().chain(&events).map(|event| scope.spawn(|| await_news(memory, event))).collect();
+        let threads: Vec<_> = (0..LINES)
+            .flat_map(|line| {
+                let event = std::sync::Arc::new(memory.event(line, SLEEP));
+                [event.clone(), event].map(|event| scope.spawn(move || await_news(memory, &event)))
+            })
+            .collect();
         until(|| (0..LINES).all(|line| memory.sleeps(line) >= 2));
         memory.word(CLOSED).store(1, SeqCst);
-        events[0].notify_all();
+        memory.event(0, SLEEP).notify_all();
         assert!(threads.into_iter().all(|thread| !thread.join().unwrap()));
     });
 }
@@ -447,7 +450,8 @@ fn mourner(memory: Memory, line: usize) -> Process {
         let mourn = || {
             let present = || memory.load(PRESENT);
             let dying = || (crowd.dying(present()) & 1 << 1 != 0).then_some(());
-            assert_eq!(event.wait(None, &crowd, present, dying, || false), Some(()));
+            let heard = event.wait(Some(Instant::now() + PATIENCE), &crowd, present, dying, || false);
+            assert_eq!(heard, Some(()));
             event.notify_all();
             memory.word(HEARD).fetch_add(1, SeqCst);
         };

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, path::PathBuf};
 
 use ringway_segment::Size;
 
-use crate::{ClaimError, Corrupt, CreateError, OpenError, layout, spsc::lossy::Lose};
+use crate::{ClaimError, Corrupt, CreateError, OpenError, layout, mpmc::Exhausted, spsc::lossy::Lose};
 
 /// The two sides of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,40 @@ pub enum AttachError {
         /// The name's file, if the ring has a name.
         path: Option<PathBuf>,
     },
+    /// The queue's slots are fewer, or shorter, than was asked for: how many, and the longest message's bytes.
+    SmallSlots {
+        /// What was asked for.
+        asked: (usize, usize),
+        /// What it has.
+        found: (usize, usize),
+        /// The name's file, if the queue has a name.
+        path: Option<PathBuf>,
+    },
+    /// A queue cannot have so many slots, or so large ones.
+    Slots {
+        /// How many were asked for.
+        slots: usize,
+        /// The longest message's bytes.
+        size: usize,
+    },
+    /// A queue with one receiving end cannot be overwritten: its senders would receive, too.
+    Overwrites,
+    /// The queue is there already, and was made otherwise than was asked for.
+    Policy {
+        /// What was asked for, as flags.
+        asked: u32,
+        /// What it has, of those.
+        found: u32,
+        /// The name's file, if the queue has a name.
+        path: Option<PathBuf>,
+    },
+    /// As many processes take part in the queue as can.
+    NoLine {
+        /// How many that is.
+        lines: u16,
+        /// The name's file, if the queue has a name.
+        path: Option<PathBuf>,
+    },
     /// The keeper, the thread by whose end others are told if this process dies, cannot do its work.
     Keeper {
         /// What the kernel said.
@@ -146,8 +180,30 @@ impl fmt::Display for Kind {
             layout::KIND_SPSC => f.write_str("a byte ring (spsc)"),
             layout::KIND_SLOTS => f.write_str("a ring of slots (spsc::slots)"),
             layout::KIND_LOSSY => f.write_str("a ring that loses messages when it is full (spsc::lossy)"),
+            layout::queue::KIND_QUEUE => f.write_str("a queue (mpmc)"),
             other => write!(f, "something of the unknown kind {other}"),
         }
+    }
+}
+
+/// What a queue was made with, in words: of its flags, those that are in question.
+struct Policy(u32, u32);
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use layout::queue::{FLAG_AT_MOST_ONCE, FLAG_OVERWRITES, FLAG_SOLE_RECEIVER, FLAG_SOLE_SENDER};
+        let words = [
+            (FLAG_AT_MOST_ONCE, "redelivery at most once", "redelivery at least once"),
+            (FLAG_OVERWRITES, "overwriting", "no overwriting"),
+            (FLAG_SOLE_SENDER, "one sending end at a time", "any number of sending ends"),
+            (FLAG_SOLE_RECEIVER, "one receiving end at a time", "any number of receiving ends"),
+        ];
+        let said = words.into_iter().filter(|(flag, ..)| self.1 & flag != 0);
+        for (n, (flag, set, clear)) in said.enumerate() {
+            let and = if n > 0 { " and " } else { "" };
+            write!(f, "{and}{}", if self.0 & flag != 0 { set } else { clear })?;
+        }
+        Ok(())
     }
 }
 
@@ -224,6 +280,41 @@ impl fmt::Display for AttachError {
                 ring(path),
                 Size(*found),
                 Size(*asked)
+            ),
+            Self::SmallSlots { asked, found, path } => write!(
+                f,
+                "{}: has {} slots for messages of up to {}, but {} for up to {} were asked for: whoever starts first makes the queue, \
+                 so ask for the same everywhere, or remove the old queue",
+                ring(path),
+                found.0,
+                Size(found.1 as u64),
+                asked.0,
+                Size(asked.1 as u64)
+            ),
+            Self::Slots { slots, size } => write!(
+                f,
+                "a queue has 1 to {} slots for messages of up to {}, but {slots} for up to {} were asked for",
+                ringway_ring::mpmc::MOST_SLOTS,
+                Size(layout::queue::MOST_SIZE as u64),
+                Size(*size as u64)
+            ),
+            Self::Overwrites => f.write_str(
+                "a queue with one receiving end cannot be overwritten, because its senders would receive, too: leave out \
+                 sole_receiver or overwrite",
+            ),
+            Self::Policy { asked, found, path } => write!(
+                f,
+                "{}: {}, but {} was asked for: whoever starts first makes the queue, so ask for the same everywhere, or remove \
+                 the old queue",
+                ring(path),
+                Policy(*found, asked ^ found),
+                Policy(*asked, asked ^ found)
+            ),
+            Self::NoLine { lines, path } => write!(
+                f,
+                "{}: has {lines} processes that take part, and no queue has more: let one of them leave, or share an end between \
+                 threads (clone)",
+                ring(path)
             ),
             Self::Keeper { source, path } => write!(
                 f,
@@ -313,6 +404,8 @@ pub enum SendError {
 pub enum TrySendError {
     /// There is no room now.
     Full,
+    /// No slot of the queue is free, and none has a message that could be received: all are in somebody's hands.
+    Exhausted(Exhausted),
     /// The receiver left. A successor may come; until then nothing is sent.
     Closed,
     /// The ring is full and the receiver has died. A successor may come; then there may be room.
@@ -329,6 +422,8 @@ pub enum TrySendError {
 pub enum SendTimeoutError {
     /// There was no room in all that time.
     Timeout,
+    /// No slot of the queue was free in all that time, and at its end none had a message: all are in somebody's hands.
+    Exhausted(Exhausted),
     /// The receiver left. A successor may come; until then nothing is sent.
     Closed,
     /// The ring is full and the receiver has died. A successor may come; then there may be room.
@@ -394,6 +489,8 @@ pub enum Error {
     Timeout,
     /// There is no room now.
     Full,
+    /// No slot of the queue is free, and none has a message that could be received: all are in somebody's hands.
+    Exhausted(Exhausted),
     /// There is nothing now.
     Empty,
     /// A message is too long for its ring.
@@ -427,6 +524,7 @@ impl fmt::Display for Error {
             Self::Timeout => f.write_str("the time was up; wait longer, or see what the other side is doing"),
             Self::Full => f.write_str("the ring is full; try again when the receiver has caught up"),
             Self::Empty => f.write_str("the ring is empty; try again when the sender has sent something"),
+            Self::Exhausted(exhausted) => exhausted.fmt(f),
             Self::TooLong(error) => error.fmt(f),
             Self::Corrupt(error) => error.fmt(f),
         }
@@ -469,6 +567,7 @@ impl From<TrySendError> for Error {
     fn from(error: TrySendError) -> Self {
         match error {
             TrySendError::Full => Self::Full,
+            TrySendError::Exhausted(exhausted) => Self::Exhausted(exhausted),
             TrySendError::Closed => Self::Closed(Side::Receiver),
             TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),
@@ -481,6 +580,7 @@ impl From<SendTimeoutError> for Error {
     fn from(error: SendTimeoutError) -> Self {
         match error {
             SendTimeoutError::Timeout => Self::Timeout,
+            SendTimeoutError::Exhausted(exhausted) => Self::Exhausted(exhausted),
             SendTimeoutError::Closed => Self::Closed(Side::Receiver),
             SendTimeoutError::PeerDied(peer) => Self::PeerDied(peer),
             SendTimeoutError::TooLong(error) => Self::TooLong(error),
@@ -528,7 +628,7 @@ impl From<TrySendError> for SendError {
             TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),
             TrySendError::Corrupt(corrupt) => Self::Corrupt(corrupt),
-            TrySendError::Closed | TrySendError::Full => Self::Closed,
+            TrySendError::Closed | TrySendError::Full | TrySendError::Exhausted(_) => Self::Closed,
         }
     }
 }
@@ -538,6 +638,7 @@ impl From<TrySendError> for SendTimeoutError {
     fn from(error: TrySendError) -> Self {
         match error {
             TrySendError::Full => Self::Timeout,
+            TrySendError::Exhausted(exhausted) => Self::Exhausted(exhausted),
             TrySendError::Closed => Self::Closed,
             TrySendError::PeerDied(peer) => Self::PeerDied(peer),
             TrySendError::TooLong(error) => Self::TooLong(error),

@@ -32,7 +32,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod queue;
 mod walk;
+
+pub use queue::{Participant, Queue};
 
 use std::path::{Path, PathBuf};
 
@@ -61,9 +64,10 @@ pub struct Status {
     /// The version of the memory layout.
     pub layout_version: u32,
     /// What the segment is for: 1, a byte ring; 2, a ring of [`slots`](crate::spsc::slots); 3, a
-    /// [`lossy`](crate::spsc::lossy) ring.
+    /// [`lossy`](crate::spsc::lossy) ring; 4, an [`mpmc`](crate::mpmc) queue.
     pub kind: u32,
-    /// What the ring was made with: bit 0, that no side ever sleeps; bit 1, that what is oldest is overwritten.
+    /// What the ring was made with: bit 0, that no side ever sleeps; bit 1, that what is oldest is overwritten. Of a queue: bit 2, that
+    /// what a dead receiver had is lost; bit 3, that what is oldest is overwritten; bits 4 and 5, that it has one sender, or receiver.
     pub flags: u32,
     /// Bytes of data the ring has.
     pub capacity: u64,
@@ -86,10 +90,12 @@ pub struct Status {
     /// Whether anybody is attached: holds an end, or is about to take one. What nobody is attached to is what
     /// [`clean`](crate::clean) is for.
     pub attached: bool,
-    /// The sending end.
+    /// The sending end. Of a queue: all of them together, see [`queue`](Self::queue).
     pub sender: End,
-    /// The receiving end.
+    /// The receiving end. Of a queue: all of them together.
     pub receiver: End,
+    /// What else there is to be said of a queue; `None` of a ring.
+    pub queue: Option<Queue>,
 }
 
 impl Status {
@@ -102,7 +108,11 @@ impl Status {
     /// Whether the ring's sender never waits and overwrites what is oldest.
     #[must_use]
     pub fn overwrites(&self) -> bool {
-        self.kind == layout::KIND_LOSSY && self.flags & layout::FLAG_OVERWRITING != 0
+        match self.kind {
+            layout::KIND_LOSSY => self.flags & layout::FLAG_OVERWRITING != 0,
+            layout::queue::KIND_QUEUE => self.flags & layout::queue::FLAG_OVERWRITES != 0,
+            _ => false,
+        }
     }
 }
 
@@ -273,6 +283,9 @@ fn other(view: &View, found: u32) -> AttachError {
 }
 
 pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
+    if view.shape().kind == layout::queue::KIND_QUEUE {
+        return queue::look(view);
+    }
     let content = admit(view)?;
     let shape = view.shape();
     // The receiver first: what is released meanwhile is pending for a moment longer, and not released before it was sent.
@@ -311,6 +324,7 @@ pub(crate) fn look(view: &View) -> Result<Status, AttachError> {
         attached,
         sender: End { position: sent, ..sender },
         receiver: End { position: received, ..receiver },
+        queue: None,
     })
 }
 

@@ -10,6 +10,8 @@ use ringway_segment::{Role, Shape};
 
 use crate::Side;
 
+pub mod queue;
+
 /// Kind of a segment that holds a single-producer, single-consumer byte ring.
 pub const KIND_SPSC: u32 = 1;
 
@@ -28,7 +30,11 @@ pub const FLAG_OVERWRITING: u32 = 2;
 /// The flags that a segment of this kind may have.
 #[must_use]
 pub const fn flags(kind: u32) -> u32 {
-    if kind == KIND_LOSSY { FLAG_SLEEPLESS | FLAG_OVERWRITING } else { FLAG_SLEEPLESS }
+    match kind {
+        KIND_LOSSY => FLAG_SLEEPLESS | FLAG_OVERWRITING,
+        queue::KIND_QUEUE => queue::QUEUE_FLAGS,
+        _ => FLAG_SLEEPLESS,
+    }
 }
 
 /// A word on a pair of cache lines of its own (processors fetch lines in pairs).

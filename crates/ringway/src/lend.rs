@@ -4,6 +4,8 @@
 //! only looked at, words come out as values, and the ring is lent to followers, which only read.
 #![allow(unsafe_code)]
 
+pub(crate) mod queue;
+
 use std::ptr::NonNull;
 
 use ringway_ring::primitive::{Word, fence};

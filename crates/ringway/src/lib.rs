@@ -18,6 +18,8 @@ pub mod layout;
 #[cfg(not(ringway_loom))]
 mod lend;
 #[cfg(not(ringway_loom))]
+pub mod mpmc;
+#[cfg(not(ringway_loom))]
 pub mod spsc;
 #[cfg(not(ringway_loom))]
 mod stats;
@@ -40,6 +42,12 @@ pub use stats::Stats;
 /// The crate `zerocopy`, of the version whose traits messages of [`spsc::slots`] have; with the feature `derive`, its derives.
 #[doc(no_inline)]
 pub use zerocopy;
+
+/// The deadline of a timeout from now: `None`, for ever, if it lies beyond what the clock can say.
+#[cfg(not(ringway_loom))]
+fn after(timeout: std::time::Duration) -> Option<std::time::Instant> {
+    std::time::Instant::now().checked_add(timeout)
+}
 
 /// The programs in the documentation compile.
 #[cfg(doctest)]

@@ -7,7 +7,10 @@ mod sealed {
 }
 
 /// How many there may be at an end of the queue.
-pub trait Access: sealed::Sealed {
+pub trait Access: sealed::Sealed + 'static {
+    /// Whether there is one only.
+    const SOLE: bool;
+
     /// Changes a word from what was seen in it, if nobody else has.
     #[doc(hidden)]
     fn change(word: &Common, from: u64, to: u64, order: Ordering) -> bool;
@@ -25,6 +28,8 @@ impl sealed::Sealed for Many {}
 impl sealed::Sealed for Sole {}
 
 impl Access for Many {
+    const SOLE: bool = false;
+
     #[inline(always)]
     fn change(word: &Common, from: u64, to: u64, order: Ordering) -> bool {
         word.compare_exchange(from, to, order, Ordering::Relaxed).is_ok()
@@ -32,6 +37,8 @@ impl Access for Many {
 }
 
 impl Access for Sole {
+    const SOLE: bool = true;
+
     #[inline(always)]
     fn change(word: &Common, _: u64, to: u64, order: Ordering) -> bool {
         // What it loaded with Relaxed may have to come first: Acquire has no meaning for a store.

@@ -70,23 +70,23 @@ impl<P: Pool, A: Access> Consumer<P, A> {
         Ok(taken)
     }
 
-    /// Takes up to `most` messages, and says how many, with one move of the shared hint (or one for every quarter of the
+    /// Takes up to `most` messages, for as long as `each` wants more, and says how many, with one move of the shared hint (or one for every quarter of the
     /// queue). Lock-free. Other ends may have some in between.
     ///
     /// # Errors
     ///
     /// If the memory holds what no participant writes; what was taken before is taken.
     #[inline]
-    pub fn take_many(&self, most: usize, mut each: impl FnMut(Taken)) -> Result<usize, Corrupt> {
+    pub fn take_many(&self, most: usize, mut each: impl FnMut(Taken) -> bool) -> Result<usize, Corrupt> {
         let run = run(self.pool.cells()) as usize;
-        let mut count = 0;
-        while count < most {
+        let (mut count, mut wants) = (0, true);
+        while wants && count < most {
             let mut walk = Walk::begin(&self.pool, Hint::Head, &self.reached);
             let wanted = run.min(most - count);
             let mut had = 0;
-            while had < wanted {
+            while wants && had < wanted {
                 let Some(taken) = self.next(&mut walk)? else { break };
-                each(taken);
+                wants = each(taken);
                 had += 1;
             }
             walk.end::<A>(&self.reached);

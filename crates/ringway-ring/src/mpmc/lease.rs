@@ -1,8 +1,8 @@
 //! Participants that come, leave and die; and the sweep.
 
 use super::{
-    Line, Pool, consumer, losses,
-    word::{Cell, State, Tag},
+    Line, Pool, consumer, losses, survey,
+    word::{State, Tag},
 };
 use crate::{
     Corrupt,
@@ -43,7 +43,7 @@ struct Sweep<'a, P, N> {
     sweeper: Line,
     line: Line,
     fate: Fate,
-    /// A bit for each slot of the line's that a cell has.
+    /// A bit for each slot that a cell has.
     queued: &'a mut [u64],
 }
 
@@ -144,35 +144,17 @@ pub fn sweep<P: Pool, N: Notes>(
 
 impl<P: Pool, N: Notes> Sweep<'_, P, N> {
     /// `false` if somebody else has taken the line.
-    fn all(mut self, is_valid: impl Fn() -> bool) -> Result<bool, Corrupt> {
-        self.mark_queued();
+    fn all(self, is_valid: impl Fn() -> bool) -> Result<bool, Corrupt> {
+        // Which of the line's slots were sent: a cell has them. The dead one fills no more, and one that is filled stays so until its
+        // message is taken, which changes the slot's state. Acquire: pairs with the commit's Release: the state is as it was then, or
+        // later.
+        survey::mark_queued(self.pool, self.queued, Ordering::Acquire);
         for slot in 0..self.pool.slots() {
             if !self.slot(slot, &is_valid)? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Finds out which of the line's slots were sent: a cell has them. The dead one fills no more cells, and one that is filled
-    /// stays so until its message is taken, which changes the slot's state.
-    fn mark_queued(&mut self) {
-        let slots = self.pool.slots();
-        assert!(self.queued.len() >= scratch(slots), "a bit for each slot");
-        self.queued.fill(0);
-        for position in 0..self.pool.cells() {
-            // Acquire: pairs with the commit's Release: the slot's state is as it was then, or later.
-            let cell = Cell(self.pool.cell(position).load(Ordering::Acquire));
-            let slot = cell.slot();
-            if !cell.is_filled() || slot >= slots {
-                continue;
-            }
-            // Relaxed: by way of the cell.
-            let state = State(self.pool.state(slot).load(Ordering::Relaxed));
-            if state.is_queued_by(cell) && state.owner() == self.line {
-                self.queued[slot as usize / 64] |= 1 << (slot % 64);
-            }
-        }
     }
 
     /// Sweeps one slot; `false` if somebody else has taken the line.
@@ -189,7 +171,7 @@ impl<P: Pool, N: Notes> Sweep<'_, P, N> {
                 return Ok(false);
             }
             let uses = found.uses();
-            let was_queued = self.queued[slot as usize / 64] >> (slot % 64) & 1 != 0;
+            let was_queued = survey::is_marked(self.queued, slot);
             match found.tag() {
                 Some(Tag::Writing | Tag::Returning) if was_queued => return Ok(true),
                 Some(Tag::Writing) => {

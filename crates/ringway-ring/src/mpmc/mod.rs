@@ -146,6 +146,7 @@ mod losses;
 mod note;
 mod pool;
 mod producer;
+mod survey;
 mod walk;
 mod word;
 
@@ -157,4 +158,5 @@ pub(crate) use note::HEADER;
 pub use note::{Note, Packed};
 pub use pool::{Hint, MOST_SLOTS, Pool};
 pub use producer::{Loan, Producer};
+pub use survey::{queued, sent, survey};
 pub use word::{Cell, Line, State, Tag};

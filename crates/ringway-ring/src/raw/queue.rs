@@ -166,6 +166,13 @@ impl LentPool {
     }
 }
 
+/// The same view: loans of one are the other's, and what holds for what is made of one (contract of [`LentPool::new`]) holds for both.
+impl Clone for LentPool {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
 impl fmt::Debug for LentPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LentPool").field("extent", &self.extent).finish_non_exhaustive()

@@ -115,10 +115,3 @@ pub use receiver::{Message, Received, ReceivedBatch, Receiver};
 pub use redelivery::Redelivery;
 pub use sender::{Loan, SendBatch, Sender};
 pub use tap::{Seen, Tap};
-
-use std::time::{Duration, Instant};
-
-/// The deadline of a timeout from now: `None`, for ever, if it lies beyond what the clock can say.
-fn after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
-}

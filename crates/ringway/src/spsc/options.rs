@@ -37,10 +37,10 @@ pub const DEFAULT_CAPACITY: usize = 1 << 20;
 #[must_use]
 pub struct Options {
     capacity: Option<usize>,
-    pub(super) wait: Option<Wait>,
-    pub(super) keeper: bool,
-    pub(super) names: Names,
-    pub(super) memory: Memory,
+    pub(crate) wait: Option<Wait>,
+    pub(crate) keeper: bool,
+    pub(crate) names: Names,
+    pub(crate) memory: Memory,
     pub(super) redelivery: Redelivery,
 }
 
@@ -238,7 +238,7 @@ impl Options {
         layout::shape(self.capacity.unwrap_or(DEFAULT_CAPACITY), self.wait == Some(Wait::Spin))
     }
 
-    pub(super) fn place(&self, name: &str) -> Result<Place, CreateError> {
+    pub(crate) fn place(&self, name: &str) -> Result<Place, CreateError> {
         self.names.at(name).map_err(CreateError::InvalidName)
     }
 

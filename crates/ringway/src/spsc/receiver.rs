@@ -12,9 +12,9 @@ use crossbeam_utils::CachePadded;
 use ringway_ring::spsc::{Consumer, Record};
 use ringway_segment::Offer;
 
-use super::{Options, Redelivery, after, end::End};
+use super::{Options, Redelivery, end::End};
 use crate::{
-    AttachError, Corrupt, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, Corrupt, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, after, lend,
     protocol::{Inlet, NoRecord},
 };
 
@@ -428,7 +428,7 @@ impl fmt::Debug for ReceivedBatch<'_> {
     }
 }
 
-/// One message of a [`ReceivedBatch`], or seen by a [`Tap`](super::Tap).
+/// One message of a [`ReceivedBatch`], here or of an [`mpmc`](crate::mpmc) queue, or seen by a [`Tap`](super::Tap).
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     pub(super) bytes: &'a [u8],
@@ -437,6 +437,10 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    pub(crate) fn new(bytes: &'a [u8], kind: u16, redelivered: bool) -> Self {
+        Self { bytes, kind, redelivered }
+    }
+
     /// Its bytes, for as long as the batch, or until the tap looks again.
     #[inline]
     #[must_use]

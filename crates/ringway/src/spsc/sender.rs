@@ -14,9 +14,10 @@ use ringway_ring::{
 };
 use ringway_segment::Offer;
 
-use super::{Options, after, end::End};
+use super::{Options, end::End};
 use crate::{
-    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, lend,
+    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, after,
+    lend,
     protocol::{NoLoan, Outlet},
 };
 

@@ -11,9 +11,9 @@ use ringway_ring::spsc::{Follower, Look};
 use ringway_segment::{Place, View};
 use ringway_wait::primitive::pause;
 
-use super::{Message, after};
+use super::Message;
 use crate::{
-    AttachError, Names, Offer, RecvError, RecvTimeoutError, TryRecvError,
+    AttachError, Names, Offer, RecvError, RecvTimeoutError, TryRecvError, after,
     inspect::{self, Status},
     lend,
 };

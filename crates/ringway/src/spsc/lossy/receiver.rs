@@ -12,9 +12,9 @@ use ringway_ring::primitive::Ordering;
 
 use super::reader::{Reader, Taken};
 use crate::{
-    AttachError, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, lend,
+    AttachError, Pages, Peer, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, after, lend,
     protocol::{Inlet, NoRecord},
-    spsc::{Redelivery, after, end::End},
+    spsc::{Redelivery, end::End},
 };
 
 type Rx = Inlet<Reader, ringway_wait::Lent>;

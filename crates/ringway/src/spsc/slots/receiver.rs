@@ -15,9 +15,9 @@ use ringway_segment::Offer;
 
 use super::{Options, TypeOf, Value, slots_in};
 use crate::{
-    AttachError, Pages, RecvError, RecvTimeoutError, Stats, TryRecvError, lend,
+    AttachError, Pages, RecvError, RecvTimeoutError, Stats, TryRecvError, after, lend,
     protocol::{Inlet, NoRecord},
-    spsc::{Redelivery, after, end::End, receiver::error},
+    spsc::{Redelivery, end::End, receiver::error},
 };
 
 type Rx = Inlet<Consumer<ringway_ring::Lent>, ringway_wait::Lent>;

@@ -14,9 +14,9 @@ use ringway_segment::Offer;
 
 use super::{Options, TypeOf, Value, slots_in};
 use crate::{
-    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TrySendError, lend,
+    AttachError, Error, Pages, Peer, SendError, SendTimeoutError, Side, Stats, TrySendError, after, lend,
     protocol::{NoLoan, Outlet},
-    spsc::{after, end::End},
+    spsc::end::End,
 };
 
 type Tx = Outlet<Producer<ringway_ring::Lent>, ringway_wait::Lent>;

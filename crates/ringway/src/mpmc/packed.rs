@@ -1,0 +1,114 @@
+//! Slots with several messages.
+
+use std::{fmt, sync::Arc};
+
+use ringway_ring::mpmc::{self, Note, Packed};
+
+use super::ends::ReceivingEnd;
+use crate::Corrupt;
+
+/// A slot whose messages are received one by one. The last one who has a part in it gives it back; if there are messages in it then that
+/// were not received, the slot goes back to the queue.
+pub(super) struct Unpacked {
+    /// `None` only while it is dropped.
+    taken: Option<mpmc::Taken>,
+    note: Note,
+    end: Arc<ReceivingEnd>,
+}
+
+impl Unpacked {
+    /// Of a slot with this note. One that makes no sense is given back, and lost.
+    pub(super) fn new(end: &Arc<ReceivingEnd>, taken: mpmc::Taken, note: Note) -> Result<Arc<Self>, Corrupt> {
+        let valid = if note.is_packed() {
+            end.queue.record(&taken, note, 0).map(drop)
+        } else {
+            end.queue.payload(&taken, note).map(drop)
+        };
+        if let Err(corrupt) = valid {
+            end.release(taken);
+            return Err(corrupt);
+        }
+        Ok(Arc::new(Self { taken: Some(taken), note, end: end.clone() }))
+    }
+
+    fn taken(&self) -> &mpmc::Taken {
+        self.taken.as_ref().expect("who is dropped is not asked")
+    }
+
+    /// Whether a receiver that was killed had it.
+    pub(super) fn comes_again(&self) -> bool {
+        self.note.comes_again()
+    }
+
+    /// A message's bytes.
+    pub(super) fn bytes(&self, record: Packed) -> &[u8] {
+        self.end.queue.packed(self.taken(), record)
+    }
+
+    pub(super) fn len_of(&self, record: Packed) -> u32 {
+        self.bytes(record).len() as u32
+    }
+
+    /// A message was received.
+    pub(super) fn done(&self, record: Packed) {
+        self.end.queue.done(self.taken(), record);
+    }
+
+    /// The first message at `at` or behind it that was not received.
+    pub(super) fn record(&self, at: u32) -> Result<Option<Packed>, Corrupt> {
+        self.end.queue.record(self.taken(), self.note, at)
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        if let Ok(Some(_)) = self.end.queue.record(&taken, self.note, 0) {
+            self.end.put_back(taken, self.note);
+        } else {
+            self.end.release(taken);
+        }
+    }
+}
+
+impl fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacked").field("len", &self.note.len()).finish_non_exhaustive()
+    }
+}
+
+/// Messages of a slot, from a place on.
+#[derive(Debug)]
+pub(super) struct Rest {
+    slot: Arc<Unpacked>,
+    at: u32,
+}
+
+impl Rest {
+    pub(super) fn new(slot: Arc<Unpacked>) -> Self {
+        Self { slot, at: 0 }
+    }
+
+    pub(super) fn slot(&self) -> &Arc<Unpacked> {
+        &self.slot
+    }
+
+    /// The place.
+    pub(super) fn at(&self) -> u32 {
+        self.at
+    }
+
+    /// The next message.
+    pub(super) fn next(&mut self) -> Result<Option<Packed>, Corrupt> {
+        let record = self.slot.record(self.at)?;
+        if let Some(record) = record {
+            self.at = record.end();
+        }
+        Ok(record)
+    }
+
+    /// Whether there is no other.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.slot.record(self.at), Ok(Some(_)))
+    }
+}

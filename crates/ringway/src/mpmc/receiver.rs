@@ -1,0 +1,509 @@
+//! The receiving end.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_utils::CachePadded;
+use ringway_ring::{
+    LentPool,
+    mpmc::{self, Access, Consumer, Many, Note, Sole},
+};
+use ringway_segment::Offer;
+use ringway_wait::Lag;
+
+use super::{
+    Options, Received, ReceivedBatch,
+    census::Gone,
+    counts::Counts,
+    ends::{ReceivingEnd, dead},
+    packed::{Rest, Unpacked},
+    received_batch::Held,
+    turns::Turns,
+};
+use crate::{AttachError, Corrupt, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, after};
+
+/// A receiving end of a queue; see the [module](super).
+///
+/// All calls take `&self`, so several messages can be held at once, and be handed to other threads. A thread that receives has an end
+/// of its own, by [`clone`](Self::clone). Dropping the last one closes the queue for senders, unless others receive, too; in a child
+/// forked after it was made it does nothing at all.
+///
+/// `A` is [`Many`], or [`Sole`] for a receiving end that is the only one.
+pub struct Receiver<A: Access = Many> {
+    /// On lines of its own: ends may lie side by side, and threads work on them.
+    queue: CachePadded<Consumer<LentPool, A>>,
+    /// Messages of a slot that this end has begun to receive from: it is the only one to get them.
+    rest: Cell<Option<Rest>>,
+    /// What the last batch was kept in.
+    pub(super) spare: Cell<Vec<Held>>,
+    lag: RefCell<Lag>,
+    /// Messages that had been received when nothing was last found.
+    caught_up: Cell<u64>,
+    pub(super) counts: Counts,
+    // Dropped last: the others use its memory.
+    pub(super) end: Arc<ReceivingEnd>,
+}
+
+/// A receiving end of a queue that has no other.
+pub type SoleReceiver = Receiver<Sole>;
+
+/// Why there is no message.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NoMessage {
+    Empty,
+    Closed,
+    Died,
+    Corrupt(Corrupt),
+}
+
+impl Receiver {
+    /// Takes a receiving end of a queue that was offered; [`Options::receiver_of`] does so with a wait of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`]
+    pub fn attach(offer: &Offer) -> Result<Self, AttachError> {
+        Options::new().receiver_of(offer)
+    }
+}
+
+impl<A: Access> Receiver<A> {
+    pub(super) fn new(end: Arc<ReceivingEnd>) -> Self {
+        Self {
+            queue: CachePadded::new(Consumer::new(end.part.pool.clone(), end.part.line)),
+            rest: Cell::new(None),
+            spare: Cell::default(),
+            lag: RefCell::default(),
+            caught_up: Cell::new(0),
+            counts: Counts::default(),
+            end,
+        }
+    }
+
+    /// Receives the first message, waiting until there is one.
+    ///
+    /// It is read where it lies, and may be held for as long as it takes: others lack one slot meanwhile, no more.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]; what was sent comes first.
+    ///
+    /// ```
+    /// # let (tx, rx) = ringway::mpmc::Options::new().pair()?;
+    /// tx.send(b"hello")?;
+    /// assert_eq!(&rx.recv()?[..], b"hello");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv(&self) -> Result<Received<'_>, RecvError> {
+        self.message(|| None).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    /// Receives the first message, if there is one now. Lock-free.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`]
+    ///
+    /// ```
+    /// # let (tx, rx) = ringway::mpmc::Options::new().pair()?;
+    /// assert_eq!(rx.try_recv().unwrap_err(), ringway::TryRecvError::Empty);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn try_recv(&self) -> Result<Received<'_>, TryRecvError> {
+        self.try_message().map_err(|why| self.try_recv_error(why))
+    }
+
+    /// [`recv`](Self::recv), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let (tx, rx) = ringway::mpmc::Options::new().pair()?;
+    /// let nothing = rx.recv_timeout(Duration::from_millis(1));
+    /// assert_eq!(nothing.unwrap_err(), ringway::RecvTimeoutError::Timeout);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Received<'_>, RecvTimeoutError> {
+        self.message(|| after(timeout)).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    /// [`recv`](Self::recv), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # let (tx, rx) = ringway::mpmc::Options::new().pair()?;
+    /// # tx.send(b"hello")?;
+    /// let message = rx.recv_deadline(Instant::now() + Duration::from_millis(1))?;
+    /// # assert_eq!(&message[..], b"hello");
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<Received<'_>, RecvTimeoutError> {
+        self.message(|| Some(deadline)).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    /// Receives up to `max` messages at once, waiting until there is one. Others may receive some in between.
+    ///
+    /// Those of the batch that are not iterated over go back to the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]
+    ///
+    /// # Panics
+    ///
+    /// If `max` is 0.
+    ///
+    /// ```
+    /// # let (tx, rx) = ringway::mpmc::Options::new().pair()?;
+    /// tx.send(b"one")?;
+    /// tx.send(b"two")?;
+    /// assert_eq!(rx.recv_batch(16)?.iter().count(), 2);
+    /// # Ok::<(), ringway::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, RecvError> {
+        self.messages(max, || None).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    /// Receives up to `max` messages at once, if there is one now. Lock-free.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`]
+    ///
+    /// # Panics
+    ///
+    /// If `max` is 0.
+    #[inline]
+    pub fn try_recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, TryRecvError> {
+        self.messages(max, || Some(Instant::now())).map_err(|why| self.try_recv_error(why))
+    }
+
+    /// [`recv_batch`](Self::recv_batch), but waiting only for so long.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// # Panics
+    ///
+    /// If `max` is 0.
+    #[inline]
+    pub fn recv_batch_timeout(
+        &self,
+        max: usize,
+        timeout: Duration,
+    ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
+        self.messages(max, || after(timeout)).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    /// [`recv_batch`](Self::recv_batch), but waiting only until then.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError`]
+    ///
+    /// # Panics
+    ///
+    /// If `max` is 0.
+    #[inline]
+    pub fn recv_batch_deadline(
+        &self,
+        max: usize,
+        deadline: Instant,
+    ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
+        self.messages(max, || Some(deadline)).map_err(|why| self.try_recv_error(why).into())
+    }
+
+    #[inline(always)]
+    fn message(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Received<'_>, NoMessage> {
+        match self.take_at_once() {
+            Some((taken, note)) => self.received(taken, note),
+            None => self.message_slowly(Some(deadline())),
+        }
+    }
+
+    #[inline(always)]
+    fn try_message(&self) -> Result<Received<'_>, NoMessage> {
+        match self.take_at_once() {
+            Some((taken, note)) => self.received(taken, note),
+            None => self.message_slowly(None),
+        }
+    }
+
+    /// A message that is alone in its slot, on the way that needs no questions.
+    #[inline(always)]
+    fn received(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
+        if note.is_packed() || note.len() > self.end.part.pool.extent().size {
+            return self.received_slowly(taken, note);
+        }
+        self.counts.message(note.len().into());
+        Ok(Received::alone(&self.end, taken, note))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn received_slowly(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
+        match self.unpack(taken, note)? {
+            Some(received) => Ok(received),
+            // Nothing was left in that slot.
+            None => self.message_slowly(Some(None)),
+        }
+    }
+
+    /// The first message of a slot of several; the others are this end's next ones.
+    fn unpack(&self, taken: mpmc::Taken, note: Note) -> Result<Option<Received<'_>>, NoMessage> {
+        let slot = Unpacked::new(&self.end, taken, note).map_err(|corrupt| self.poison(corrupt))?;
+        self.next_of(Rest::new(slot))
+    }
+
+    /// The next message of a slot that this end receives from.
+    fn next_of(&self, mut rest: Rest) -> Result<Option<Received<'_>>, NoMessage> {
+        let Some(record) = rest.next().map_err(|corrupt| self.poison(corrupt))? else { return Ok(None) };
+        self.counts.message(u64::from(rest.slot().len_of(record)));
+        let received = Received::of_several(&self.end, rest.slot().clone(), record);
+        if !rest.is_over() {
+            self.rest.set(Some(rest));
+        }
+        Ok(Some(received))
+    }
+
+    /// A message. `deadline`: `None` not to wait.
+    #[cold]
+    #[inline(never)]
+    fn message_slowly(&self, deadline: Option<Option<Instant>>) -> Result<Received<'_>, NoMessage> {
+        loop {
+            if let Some(rest) = self.rest.take() {
+                if let Some(received) = self.next_of(rest)? {
+                    return Ok(received);
+                }
+            }
+            let (taken, note) = self.take(deadline)?;
+            if !note.is_packed() && note.len() <= self.end.part.pool.extent().size {
+                self.counts.message(note.len().into());
+                return Ok(Received::alone(&self.end, taken, note));
+            }
+            if let Some(received) = self.unpack(taken, note)? {
+                return Ok(received);
+            }
+        }
+    }
+
+    fn messages(
+        &self,
+        max: usize,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<ReceivedBatch<'_, A>, NoMessage> {
+        assert!(max > 0, "a batch has one message at least");
+        let mut batch = ReceivedBatch::new(self, max);
+        if let Some(rest) = self.rest.take() {
+            batch.add_rest(rest)?;
+        }
+        batch.fill()?;
+        if batch.is_empty() {
+            let deadline = deadline();
+            while batch.is_empty() {
+                let (taken, note) = self.take(Some(deadline))?;
+                batch.add(taken, note)?;
+            }
+            batch.fill()?;
+        }
+        Ok(batch)
+    }
+
+    /// Messages that are there, for a batch; `each` says whether it wants more.
+    pub(super) fn take_many(
+        &self,
+        most: usize,
+        each: impl FnMut(mpmc::Taken) -> bool,
+    ) -> Result<usize, NoMessage> {
+        self.queue.take_many(most, each).map_err(|corrupt| self.poison(corrupt))
+    }
+
+    pub(super) fn note(&self, taken: &mpmc::Taken) -> Note {
+        Note(self.queue.note(taken))
+    }
+
+    pub(super) fn set_rest(&self, rest: Rest) {
+        self.rest.set(Some(rest));
+    }
+
+    /// The way that needs no questions: nothing is wrong, nothing is left of a slot, and there is a message.
+    #[inline(always)]
+    fn take_at_once(&self) -> Option<(mpmc::Taken, Note)> {
+        if self.has_rest() || self.end.part.corruption().is_some() {
+            return None;
+        }
+        let taken = self.queue.take().ok().flatten()?;
+        let note = Note(self.queue.note(&taken));
+        Some((taken, note))
+    }
+
+    #[inline(always)]
+    fn has_rest(&self) -> bool {
+        let rest = self.rest.take();
+        let has = rest.is_some();
+        self.rest.set(rest);
+        has
+    }
+
+    /// A slot with something in it. `deadline`: `None` not to wait.
+    #[inline(never)]
+    fn take(&self, deadline: Option<Option<Instant>>) -> Result<(mpmc::Taken, Note), NoMessage> {
+        let noted = |taken| {
+            let note = Note(self.queue.note(&taken));
+            (taken, note)
+        };
+        match self.try_take(true) {
+            Ok(taken) => return Ok(noted(taken)),
+            Err(NoMessage::Empty) => {}
+            Err(why) => return Err(why),
+        }
+        let Some(deadline) = deadline else { return Err(NoMessage::Empty) };
+        let received = self.counts.received();
+        self.lag.borrow_mut().fall_back(received.wrapping_sub(self.caught_up.replace(received)));
+        match self.try_take(false) {
+            Ok(taken) => return Ok(noted(taken)),
+            Err(NoMessage::Empty) => {}
+            Err(why) => return Err(why),
+        }
+        self.counts.wait();
+        let part = &self.end.part;
+        let turns = Turns::new(&part.items);
+        let present = || turns.present(part);
+        let look = || match self.try_take(turns.thorough(part)) {
+            Err(NoMessage::Empty) => None,
+            done => Some(done),
+        };
+        let found = part.items.wait(deadline, &part.crowd, present, look, || !self.queue.is_empty());
+        found.unwrap_or(Err(NoMessage::Empty)).map(noted)
+    }
+
+    /// Takes the first message, if there is one, or else says why not. `thorough`: also looks whether somebody has died, or all have
+    /// left.
+    #[inline]
+    fn try_take(&self, thorough: bool) -> Result<mpmc::Taken, NoMessage> {
+        let part = &self.end.part;
+        let take = || match self.queue.take() {
+            Ok(Some(taken)) => Ok(taken),
+            Ok(None) => Err(NoMessage::Empty),
+            Err(corrupt) => Err(self.poison(corrupt)),
+        };
+        if let Some(corrupt) = part.corruption() {
+            return Err(NoMessage::Corrupt(corrupt));
+        }
+        match take() {
+            Err(NoMessage::Empty) if thorough => {}
+            done => return done,
+        }
+        part.recover();
+        // In this order: what they have sent before they went comes first.
+        let gone = part.senders().gone();
+        match take() {
+            Err(NoMessage::Empty) => Err(match gone {
+                Gone::No | Gone::NeverCame => NoMessage::Empty,
+                Gone::Left => NoMessage::Closed,
+                Gone::Died => NoMessage::Died,
+            }),
+            done => done,
+        }
+    }
+
+    #[cold]
+    pub(super) fn poison(&self, corrupt: Corrupt) -> NoMessage {
+        NoMessage::Corrupt(self.end.part.poison(corrupt))
+    }
+
+    /// Why there was no message, in the words of users.
+    #[cold]
+    fn try_recv_error(&self, why: NoMessage) -> TryRecvError {
+        match why {
+            NoMessage::Empty => TryRecvError::Empty,
+            NoMessage::Closed => TryRecvError::Closed,
+            NoMessage::Died => TryRecvError::PeerDied(dead(&self.end.part, Side::Sender)),
+            NoMessage::Corrupt(corrupt) => TryRecvError::Corrupt(corrupt),
+        }
+    }
+
+    /// How many slots the queue has: as many as were asked for when it was made, or more.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.end.part.pool.extent().slots as usize
+    }
+
+    /// The longest message that a slot can hold, in bytes.
+    #[must_use]
+    pub fn slot_size(&self) -> usize {
+        self.end.part.pool.extent().size as usize
+    }
+
+    /// Messages that were sent and not taken yet (of batches that share slots, slots); a hint, it may be another number by now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        mpmc::queued(&self.end.part.pool) as usize
+    }
+
+    /// Whether there is nothing to take; a hint, there may be something by now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.has_rest() && self.queue.is_empty()
+    }
+
+    /// How many messages of this queue were lost since its birth: overwritten, or taken by a receiver that was killed and not to come
+    /// again. It looks at every slot.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        mpmc::lost(&self.end.part.pool)
+    }
+
+    /// What this end has done since it was taken, or cloned. Sleeps and wakes are those of all receiving ends of this process's part.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let part = &self.end.part;
+        self.counts.stats(&part.items, &part.room)
+    }
+
+    /// The file that is the queue's name, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.end.part.segment().path()
+    }
+}
+
+impl Clone for Receiver {
+    /// Another receiving end, for another thread.
+    fn clone(&self) -> Self {
+        Self::new(self.end.clone())
+    }
+}
+
+impl<A: Access> fmt::Debug for Receiver<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("len", &self.len())
+            .field("part", &self.end.part)
+            .finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn send<T: Send>() {}
+    send::<Receiver>();
+    send::<SoleReceiver>();
+};
