@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ringway_benches::queues::{
-    ARRAY_QUEUE, CROSSBEAM, Contest, KANAL, RING, RING_PROCESSES, Shape, hold, serve_if_member,
+    ARRAY_QUEUE, ARRAY_QUEUE_YIELDING, CROSSBEAM, Contest, KANAL, RING, RING_PROCESSES, Shape, hold,
+    serve_if_member,
 };
 use ringway_benches::{Bar, run, two_cpus};
 use ringway_cli::bench::{Contender, Pair, Result};
@@ -35,14 +36,14 @@ const CONTESTS: [Contest; 5] = [
         title: "two send, two receive",
         shape: Shape::Stream(2),
         floor: ARRAY_QUEUE,
-        contenders: &[CROSSBEAM, KANAL],
+        contenders: &[ARRAY_QUEUE_YIELDING, CROSSBEAM, KANAL],
         bars: &[],
     },
     Contest {
         title: "eight send, eight receive",
         shape: Shape::Stream(8),
         floor: ARRAY_QUEUE,
-        contenders: &[CROSSBEAM, KANAL],
+        contenders: &[ARRAY_QUEUE_YIELDING, CROSSBEAM, KANAL],
         bars: &[],
     },
 ];

@@ -7,18 +7,27 @@ use ringway_cli::bench::{Result, Waiting};
 
 use super::ends::{Queue, Receiver, Sender};
 use super::spin::Spin;
-use super::task::tasks;
-use super::{Contender, Open, SIZE, SLOTS};
+use super::task::{Task, tasks};
+use super::{Contender, Open, SIZE, SLOTS, Shape};
 use crate::value::{Exactly, Value};
 
 /// Pushed to and popped from until it works.
 pub const ARRAY_QUEUE: Contender = Contender {
     name: "ArrayQueue",
     waiting: Waiting::Spins,
-    open: Open::Threads(|shape| {
-        tasks(shape, || Ok(End { queue: Arc::new(ArrayQueue::new(SLOTS)), spin: Spin::of(shape) }))
-    }),
+    open: Open::Threads(|shape| open(shape, Spin::of(shape))),
 };
+
+/// The same, where who waits yields the CPU at once, to whoever else is on it.
+pub const ARRAY_QUEUE_YIELDING: Contender = Contender {
+    name: "ArrayQueue, yielding at once",
+    waiting: Waiting::Spins,
+    open: Open::Threads(|shape| open(shape, Spin::Yield)),
+};
+
+fn open(shape: Shape, spin: Spin) -> Result<Vec<Task>> {
+    tasks(shape, || Ok(End { queue: Arc::new(ArrayQueue::new(SLOTS)), spin }))
+}
 
 /// Either end, for they are the same.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ use std::process::Command;
 
 use ringway_cli::bench::{Result, Waiting};
 
-pub use array_queue::ARRAY_QUEUE;
+pub use array_queue::{ARRAY_QUEUE, ARRAY_QUEUE_YIELDING};
 pub use contest::{Contest, hold};
 pub use crew::serve_if_member;
 pub use crossbeam::CROSSBEAM;

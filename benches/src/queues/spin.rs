@@ -1,23 +1,29 @@
 //! Waiting of queues that do not wait by themselves: the same for all of them.
 
+use std::thread;
+
 use crossbeam_utils::Backoff;
 
 use super::Shape;
 
-/// How to look again until there is something.
+/// What is done between two looks for something.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spin {
-    /// Whether what is waited for may have to happen on this very CPU.
-    crowded: bool,
+pub(super) enum Spin {
+    /// Nothing, but a hint to the core that it spins.
+    Hint,
+    /// More and more hints, and soon the CPU is yielded each time.
+    BackOff,
+    /// The CPU is yielded each time: what is waited for may have to happen on this very one.
+    Yield,
 }
 
 impl Spin {
+    /// What suits members who each have a CPU, and those who share one.
     pub(super) fn of(shape: Shape) -> Self {
-        Self { crowded: shape.crowded() }
+        if shape.crowded() { Self::BackOff } else { Self::Hint }
     }
 
-    /// Looks until there is something: with a spin hint between two looks where each member has a CPU of its own, else less and
-    /// less often, and soon it yields the CPU.
+    /// Looks until there is something.
     #[inline]
     #[expect(clippy::disallowed_methods, reason = "waits for what no model replaces")]
     pub(super) fn until<T>(self, mut look: impl FnMut() -> Option<T>) -> T {
@@ -26,10 +32,10 @@ impl Spin {
             if let Some(found) = look() {
                 return found;
             }
-            if self.crowded {
-                backoff.snooze();
-            } else {
-                std::hint::spin_loop();
+            match self {
+                Self::Hint => std::hint::spin_loop(),
+                Self::BackOff => backoff.snooze(),
+                Self::Yield => thread::yield_now(),
             }
         }
     }
