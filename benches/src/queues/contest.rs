@@ -62,7 +62,10 @@ impl Seen {
             let number = |crew: &[Contender]| crew.iter().position(|it| it.name == contender.name);
             let found = crews.iter_mut().find_map(|(crew, its)| Some(crew).zip(number(its)));
             match found {
-                Some((crew, number)) => crew.slice(number),
+                Some((crew, number)) => {
+                    let failed = |error| Error::Failed(format!("{}: {error}", contender.name));
+                    crew.slice(number).map_err(failed)
+                }
                 None => Err(Error::NotStarted(contender.name.to_owned())),
             }
         };

@@ -124,17 +124,17 @@ impl Crew {
     fn hear(&mut self) -> Result<Vec<Tally>> {
         let mut stuck = None;
         let mut tallies = Vec::new();
-        for member in &mut self.members {
+        for (number, member) in self.members.iter_mut().enumerate() {
             member.wait_at_most(PATIENCE)?;
             match member.hear::<Reply>() {
                 Ok(Some(Ok(tally))) => tallies.push(tally),
                 Ok(Some(Err(why))) => return Err(Error::Failed(why)),
                 Ok(None) => return Err(Error::Gone),
                 // It may wait for one that has failed, and that one says why.
-                Err(error) => stuck = Some(error),
+                Err(error) => stuck = Some(format!("member {number} does not come to an end: {error}")),
             }
         }
-        stuck.map_or(Ok(tallies), |error| Err(error.into()))
+        stuck.map_or(Ok(tallies), |why| Err(Error::Failed(why)))
     }
 }
 
