@@ -15,6 +15,7 @@ mod crew;
 mod crossbeam;
 mod ends;
 mod kanal;
+mod mpmc;
 mod ring;
 mod shape;
 mod spin;
@@ -30,6 +31,7 @@ pub use contest::{Contest, hold};
 pub use crew::serve_if_member;
 pub use crossbeam::CROSSBEAM;
 pub use kanal::KANAL;
+pub use mpmc::{QUEUE, QUEUE_BATCH, QUEUE_PARK, QUEUE_PROCESSES, QUEUE_YIELDING};
 pub use ring::{RING, RING_PROCESSES};
 pub use shape::Shape;
 
