@@ -23,7 +23,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 rustc -vV | awk '/^rustc |^host: / { print "# " $0 }' >"$scratch/compiler"
-for call in send receive send-batch receive-batch; do
+for call in send receive send-batch receive-batch queue-send queue-receive queue-send-batch queue-receive-batch; do
     for wait in spin park; do
         for size in 8 64; do
             if ! valgrind --tool=callgrind --callgrind-out-file="$scratch/profile" --collect-atstart=no \
@@ -32,7 +32,7 @@ for call in send receive send-batch receive-batch; do
                 exit 1
             fi
             awk -v case="$call $wait $size" -v messages="$messages" '
-                $1 == "totals:" { printf "%-24s%8.2f\n", case, $2 / messages }' "$scratch/profile"
+                $1 == "totals:" { printf "%-30s%8.2f\n", case, $2 / messages }' "$scratch/profile"
         done
     done
 done >"$scratch/counts"
@@ -62,6 +62,6 @@ awk '
         else if ($4 > was * 1.02) { verdict = "risen from " was; failed = 1 }
         else if ($4 < was * 0.98) verdict = "fallen from " was ": benches/instructions.sh --record"
         else verdict = ""
-        printf "%-14s%-6s%4s B%10.2f   %s\n", $1, $2, $3, $4, verdict
+        printf "%-20s%-6s%4s B%10.2f   %s\n", $1, $2, $3, $4, verdict
     }
     END { if (!seen) print "nothing was counted"; exit failed || !seen }' "$recorded" "$scratch/counts"

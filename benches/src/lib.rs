@@ -3,6 +3,7 @@
 //! The measuring itself is [`ringway_cli::bench`], the harness behind `ringway bench`.
 
 mod array_queue;
+pub mod queues;
 mod rtrb;
 mod table;
 mod value;

@@ -9,7 +9,7 @@ use ringway_cli::bench::{
 };
 
 /// Fewer slices than this say nothing.
-const FEW: usize = 5;
+pub(crate) const FEW: usize = 5;
 
 /// Subjects of one shape, at several sizes, against a floor.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Bar {
         }
     }
 
-    fn holds(self, seen: f64) -> bool {
+    pub(crate) fn holds(self, seen: f64) -> bool {
         match self {
             Self::AtLeast(speed) => seen >= speed,
             Self::Below(speed) => seen < speed,

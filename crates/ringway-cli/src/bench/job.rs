@@ -29,23 +29,32 @@ pub(super) enum Reply {
 
 /// One end of the socket they talk through.
 #[derive(Debug)]
-pub(super) struct Control {
+pub struct Control {
     socket: BufReader<UnixStream>,
 }
 
 impl Control {
-    pub(super) fn new(socket: UnixStream) -> Self {
+    /// This end.
+    #[must_use]
+    pub fn new(socket: UnixStream) -> Self {
         Self { socket: BufReader::new(socket) }
     }
 
-    pub(super) fn tell(&mut self, what: &impl Serialize) -> io::Result<()> {
+    /// Says something to the other end.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn tell(&mut self, what: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(what)?;
         line.push(b'\n');
         self.socket.get_mut().write_all(&line)
     }
 
     /// The next thing the other says; `None` if there will be none.
-    pub(super) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    ///
+    /// # Errors
+    /// It took too long, or says something else.
+    pub fn hear<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = String::new();
         match self.socket.read_line(&mut line) {
             Ok(0) => Ok(None),
@@ -57,7 +66,10 @@ impl Control {
     }
 
     /// Waits no longer than `time` for what the other says next.
-    pub(super) fn wait_at_most(&mut self, time: Duration) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// `time` is zero.
+    pub fn wait_at_most(&mut self, time: Duration) -> io::Result<()> {
         self.socket.get_mut().set_read_timeout(Some(time))
     }
 }

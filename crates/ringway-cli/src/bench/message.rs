@@ -45,8 +45,14 @@ impl<const N: usize> Message<N> {
     #[inline]
     pub fn compose(&mut self) -> &[u8; N] {
         self.sent += 1;
-        self.bytes[N - WORD..].copy_from_slice(&(!self.sent).to_le_bytes());
-        self.bytes[..WORD].copy_from_slice(&self.sent.to_le_bytes());
+        self.number(self.sent)
+    }
+
+    /// Writes the message of this number; none that is [composed](Self::compose) has number 0.
+    #[inline]
+    pub fn number(&mut self, number: u64) -> &[u8; N] {
+        self.bytes[N - WORD..].copy_from_slice(&(!number).to_le_bytes());
+        self.bytes[..WORD].copy_from_slice(&number.to_le_bytes());
         &self.bytes
     }
 
@@ -64,14 +70,18 @@ impl<const N: usize> Message<N> {
     #[inline]
     pub fn check(&mut self, arrived: &[u8]) -> Result<()> {
         self.received += 1;
-        let intact = <&[u8; N]>::try_from(arrived).is_ok_and(|arrived| {
-            let mut words =
-                arrived.chunks_exact(WORD).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
-            let number = words.next();
-            let folded = words.fold(0, |folded, word| folded ^ word);
-            number == Some(self.received) && folded == Self::FIXED ^ (!self.received & Self::COMPLEMENT)
-        });
-        if intact { Ok(()) } else { Err(self.garbled()) }
+        if Self::read(arrived) == Some(self.received) { Ok(()) } else { Err(self.garbled()) }
+    }
+
+    /// Reads a message of whatever number, every byte of it. Returns its number, if it arrived as it was written.
+    #[inline]
+    #[must_use]
+    pub fn read(arrived: &[u8]) -> Option<u64> {
+        let arrived = <&[u8; N]>::try_from(arrived).ok()?;
+        let mut words = arrived.chunks_exact(WORD).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
+        let number = words.next()?;
+        let folded = words.fold(0, |folded, word| folded ^ word);
+        (folded == Self::FIXED ^ (!number & Self::COMPLEMENT)).then_some(number)
     }
 
     #[cold]
@@ -120,6 +130,16 @@ mod tests {
                 let mut arrived = *Message::<N>::new().compose();
                 arrived[bit / 8] ^= 1 << (bit % 8);
                 assert!(Message::<N>::new().check(&arrived).is_err(), "bit {bit} of {N} bytes");
+            }
+        }
+        for_sizes!(claim);
+    }
+
+    #[test]
+    fn the_number_of_a_message_is_read_whatever_it_is() {
+        fn claim<const N: usize>() {
+            for number in [0, 1, 7, u64::MAX] {
+                assert_eq!(Message::<N>::read(Message::<N>::new().number(number)), Some(number));
             }
         }
         for_sizes!(claim);

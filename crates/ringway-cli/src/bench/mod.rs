@@ -53,6 +53,7 @@ pub use command::{Options, run};
 pub use contender::{Contender, Waiting};
 pub use error::{Error, Result};
 pub use foreign::{BothSides, Foreign, Open, Opener, Place, Watch};
+pub use job::Control;
 pub use message::Message;
 pub use pair::Pair;
 pub use peer::{serve_if_child, serve_if_child_with};
