@@ -133,7 +133,8 @@ impl<P: Pool, A: Access> Producer<P, A> {
     #[inline]
     pub fn reuse(&self, taken: Taken, messages: u32) -> Loan {
         let Taken { pool, slot, uses } = taken;
-        losses::note(&self.pool, slot, uses, messages);
+        // The own slot: nobody else changes its state.
+        losses::note(&self.pool, slot, uses, messages, || true);
         // Release: pairs with the Acquire of a sweep: what is noted as lost comes before.
         self.pool.state(slot).store(State::new(uses, self.line, Tag::Writing).0, Ordering::Release);
         self.pool.writing(slot);
