@@ -137,24 +137,46 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     }
 
     /// What came with a message.
+    ///
+    /// # Panics
+    ///
+    /// If it is of another queue.
     #[inline(always)]
     #[must_use]
     pub fn note(&self, taken: &Taken) -> u64 {
+        self.check(taken);
         // Relaxed: ordered by the cell, as the payload.
         self.pool.note(taken.slot).load(Ordering::Relaxed)
     }
 
+    /// Holds a message to this pool: in another one its slot is somebody else's.
+    #[inline(always)]
+    fn check(&self, taken: &Taken) {
+        assert!(taken.pool == self.pool.id(), "the message is of another queue");
+    }
+
     /// Gives a slot back. Wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the message is of another queue.
     #[inline(always)]
     pub fn release(&self, taken: Taken) {
+        self.check(&taken);
         let state = self.pool.state(taken.slot);
         // Release: pairs with the Acquire in `Producer::loan` (R1).
         state.store(State::free(taken.uses).0, Ordering::Release);
     }
 
     /// Gives a slot back whose messages, so many, nobody has received. Wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the message is of another queue.
     pub fn lose(&self, taken: Taken, messages: u32) {
-        losses::note(&self.pool, taken.slot, taken.uses, messages);
+        self.check(&taken);
+        // The own slot: nobody else changes its state.
+        losses::note(&self.pool, taken.slot, taken.uses, messages, || true);
         self.release(taken);
     }
 
@@ -163,7 +185,12 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     /// # Errors
     ///
     /// If the memory holds what no participant writes.
+    ///
+    /// # Panics
+    ///
+    /// If the message is of another queue.
     pub fn put_back(&self, taken: Taken, note: u64) -> Result<(), Corrupt> {
+        self.check(&taken);
         let Taken { slot, uses, .. } = taken;
         let (state, mine) = (self.pool.state(slot), State::new(uses, self.line, Tag::Reading));
         let returning = State::new(uses, self.line, Tag::Returning);

@@ -184,7 +184,7 @@ impl<P: Pool, N: Notes> Sweep<'_, P, N> {
                         return done;
                     }
                 }
-                Some(Tag::Reading) if self.is_lost(slot, uses) => {
+                Some(Tag::Reading) if self.is_lost(slot, found) => {
                     if change(state, found, State::free(uses)) {
                         return Ok(true);
                     }
@@ -200,7 +200,8 @@ impl<P: Pool, N: Notes> Sweep<'_, P, N> {
     }
 
     /// Whether what was being read is lost; then it is noted.
-    fn is_lost(&self, slot: u32, uses: u64) -> bool {
+    fn is_lost(&self, slot: u32, found: State) -> bool {
+        let uses = found.uses();
         if losses::is_noted(self.pool, slot, uses) {
             return true;
         }
@@ -210,7 +211,9 @@ impl<P: Pool, N: Notes> Sweep<'_, P, N> {
             (_, 0) => true,
             (Fate::Again, _) => false,
             (Fate::Lost, messages) => {
-                losses::note(self.pool, slot, uses, messages);
+                // Relaxed: ordered by the note.
+                let is_still = || self.pool.state(slot).load(Ordering::Relaxed) == found.0;
+                losses::note(self.pool, slot, uses, messages, is_still);
                 true
             }
         }

@@ -9,16 +9,18 @@ use crate::primitive::Ordering;
 
 const COUNT: u32 = 32;
 
-/// Notes messages of a slot as lost.
-pub(super) fn note<P: Pool>(pool: &P, slot: u32, uses: u64, messages: u32) {
+/// Notes messages of a slot as lost, while `is_still` says that its state is the one by which they are. Asked *after* the look at
+/// the word: whoever changed the state since has noted them there (a sweep that was faster), and has, if somebody has noted a
+/// later loss over it.
+pub(super) fn note<P: Pool>(pool: &P, slot: u32, uses: u64, messages: u32, is_still: impl Fn() -> bool) {
     let word = pool.losses(slot);
-    // Relaxed: ordered by the slot's state.
-    let mut found = word.load(Ordering::Relaxed);
-    while !is_of(found, uses) {
+    // Acquire, here and below: pairs with the Release of a note of a later use: who has that sees a later state.
+    let mut found = word.load(Ordering::Acquire);
+    while !is_of(found, uses) && is_still() {
         let count = (found as u32).wrapping_add(messages);
         let noted = uses << COUNT | u64::from(count);
         // AcqRel: who comes from here to the slot's state has seen what was before.
-        match word.compare_exchange(found, noted, Ordering::AcqRel, Ordering::Relaxed) {
+        match word.compare_exchange(found, noted, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return,
             Err(now) => found = now,
         }

@@ -19,7 +19,7 @@ pub enum Hint {
 ///
 /// # What an implementation owes
 ///
-/// No unsafe code trusts this trait (slices are made for `LentPool` only), but a queue over memory that breaks these rules
+/// No unsafe code trusts this trait (slices are made for `LentPool`, and what holds one, only), but a queue over memory that breaks these rules
 /// loses messages:
 ///
 /// - `slots` is in 1..=[`MOST_SLOTS`], `cells` the next power of two, and neither ever changes.

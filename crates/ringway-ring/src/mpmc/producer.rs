@@ -122,18 +122,35 @@ impl<P: Pool, A: Access> Producer<P, A> {
         Some(Loan { pool: self.pool.id(), slot, uses: found.uses() })
     }
 
+    /// Holds a loan to this pool: in another one its slot is somebody else's.
+    #[inline(always)]
+    fn check(&self, loan: &Loan) {
+        assert!(loan.pool == self.pool.id(), "the loan is of another queue");
+    }
+
     /// Gives a slot back unsent. Wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the loan is of another queue.
     #[inline]
     pub fn give_back(&self, loan: Loan) {
+        self.check(&loan);
         // Release: pairs with the Acquire in `try_slot`.
         self.pool.state(loan.slot).store(State::free(loan.uses).0, Ordering::Release);
     }
 
     /// Makes a message that was taken a loan, in the same slot; so many messages are lost with it. Wait-free.
+    ///
+    /// # Panics
+    ///
+    /// If the message is of another queue.
     #[inline]
     pub fn reuse(&self, taken: Taken, messages: u32) -> Loan {
         let Taken { pool, slot, uses } = taken;
-        losses::note(&self.pool, slot, uses, messages);
+        assert!(pool == self.pool.id(), "the message is of another queue");
+        // The own slot: nobody else changes its state.
+        losses::note(&self.pool, slot, uses, messages, || true);
         // Release: pairs with the Acquire of a sweep: what is noted as lost comes before.
         self.pool.state(slot).store(State::new(uses, self.line, Tag::Writing).0, Ordering::Release);
         self.pool.writing(slot);
@@ -145,6 +162,10 @@ impl<P: Pool, A: Access> Producer<P, A> {
     /// # Errors
     ///
     /// If the memory holds what no participant writes. The slot is given back, then, if it is this end's still.
+    ///
+    /// # Panics
+    ///
+    /// If the loan is of another queue.
     #[inline(always)]
     pub fn commit(&self, loan: Loan, note: u64) -> Result<(), Corrupt> {
         let mut walk = Walk::begin(&self.pool, Hint::Tail, &self.reached);
@@ -159,6 +180,10 @@ impl<P: Pool, A: Access> Producer<P, A> {
     /// # Errors
     ///
     /// As [`commit`](Self::commit); those behind it are not sent either, and given back.
+    ///
+    /// # Panics
+    ///
+    /// As [`commit`](Self::commit).
     pub fn commit_all(&self, loans: impl IntoIterator<Item = (Loan, u64)>) -> Result<(), Corrupt> {
         let run = run(self.pool.cells());
         let mut result = Ok(());
@@ -178,6 +203,7 @@ impl<P: Pool, A: Access> Producer<P, A> {
 
     #[inline(always)]
     fn fill(&self, walk: &mut Walk<'_, P>, loan: Loan, note: u64) -> Result<(), Corrupt> {
+        self.check(&loan);
         let Loan { slot, uses, .. } = loan;
         // Relaxed: the own word. One that lost its slot to a scribbler must not send what is another's.
         let found = self.pool.state(slot).load(Ordering::Relaxed);

@@ -102,7 +102,7 @@ impl Cell {
     /// What fills the cell at a position, which lies so many laps behind the first.
     #[inline(always)]
     pub(super) fn new(uses: u64, slot: u32, lap: u64) -> Self {
-        Self(uses << USE | u64::from(slot) << SLOT | ((lap + 1) % LAPS) << LAP | FILLED)
+        Self(uses << USE | u64::from(slot) << SLOT | (lap.wrapping_add(1) % LAPS) << LAP | FILLED)
     }
 
     /// Whether it queues something, or has.

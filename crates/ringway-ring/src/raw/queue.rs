@@ -86,6 +86,10 @@ impl LentPool {
     ///   atomic `u64` only;
     /// - `data` is aligned to 64 and valid for reads and writes of `slots * stride` bytes;
     /// - nobody in this process makes references into it other than through this crate;
+    /// - ends are used as their documentation says: a line has one holder at a time; it is [detached](crate::mpmc::detach), or
+    ///   [swept](crate::mpmc::sweep) on proof, when no loan, message or slice that its holder's ends gave is used any more; there is one
+    ///   [`Sole`](crate::mpmc::Sole) end of a kind at a time; what is read of a message is read by the note that came with it, and records from
+    ///   0 on or from where another one ends;
     /// - what is in the words was written by this crate, or, if not, is not rewritten by others while a slice of a payload is alive: it
     ///   is what says whose a slot is.
     #[must_use]
@@ -260,9 +264,17 @@ impl Notes for LentPool {
 }
 
 /// What holds a pool: the pool itself, a reference, a counted one.
-pub trait Lends: Pool + AsRef<LentPool> {}
+///
+/// # Safety
+///
+/// Every method of [`Pool`] does what it does for the [`LentPool`] that `as_ref` gives, and that is always the same one: a slice is
+/// made of a slot because these words say whose it is.
+pub unsafe trait Lends: Pool + AsRef<LentPool> {}
 
-impl<P: Pool + AsRef<LentPool>> Lends for P {}
+// SAFETY: it is the pool itself.
+unsafe impl Lends for LentPool {}
+// SAFETY: a reference hands every call on to what it refers to, which keeps to this.
+unsafe impl<P: Lends> Lends for &P {}
 
 impl AsRef<LentPool> for LentPool {
     #[inline(always)]
