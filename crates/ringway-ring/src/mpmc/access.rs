@@ -1,5 +1,7 @@
 //! How words are changed: by one of many, or by the only one.
 
+use core::{cell::Cell, marker::PhantomData};
+
 use crate::primitive::{Common, Ordering};
 
 mod sealed {
@@ -21,8 +23,10 @@ pub trait Access: sealed::Sealed + 'static {
 pub enum Many {}
 
 /// The only one: what nobody else changes is changed by a store.
-#[derive(Debug, Clone, Copy)]
-pub enum Sole {}
+///
+/// Such an end may go to another thread, but two threads that shared it would be two, so it is not `Sync`.
+#[derive(Debug)]
+pub struct Sole(PhantomData<Cell<()>>);
 
 impl sealed::Sealed for Many {}
 impl sealed::Sealed for Sole {}

@@ -38,7 +38,7 @@ impl Taken {
 
 /// A receiving end of a queue: see the [module](super) for the protocol.
 ///
-/// Threads of one participant may share it; each does better with one of its own.
+/// Threads of one participant may share it, unless it is the [`Sole`](super::Sole) one; each does better with one of its own.
 #[derive(Debug)]
 pub struct Consumer<P, A = Many> {
     pool: P,

@@ -41,7 +41,7 @@ impl Loan {
 
 /// A sending end of a queue: see the [module](super) for the protocol.
 ///
-/// Threads of one participant may share it; each does better with one of its own.
+/// Threads of one participant may share it, unless it is the [`Sole`](super::Sole) one; each does better with one of its own.
 #[derive(Debug)]
 pub struct Producer<P, A = Many> {
     pool: P,

@@ -11,7 +11,7 @@ use super::Sender;
 
 /// A slot, to be filled and sent; dropping it gives it back.
 ///
-/// It may be held for as long as it takes, and sent from another thread.
+/// It may be held for as long as it takes, and sent from another thread, unless it is a [`SoleSender`](super::SoleSender)'s.
 #[must_use = "a loan that is not sent is given back"]
 pub struct Loan<'a, A: Access = Many> {
     sender: &'a Sender<A>,

@@ -61,7 +61,7 @@ pub struct Options<S: Access = Many, R: Access = Many> {
     redelivery: Option<Redelivery>,
     overwrite: Option<bool>,
     common: spsc::Options,
-    ends: PhantomData<(S, R)>,
+    ends: PhantomData<fn() -> (S, R)>,
 }
 
 impl<S: Access, R: Access> Clone for Options<S, R> {

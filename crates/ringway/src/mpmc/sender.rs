@@ -31,7 +31,7 @@ use crate::{
 
 /// A sending end of a queue; see the [module](super).
 ///
-/// All calls take `&self`: threads may share it, though each does better with a clone of its own. Dropping the last one closes the
+/// All calls take `&self`: threads may share it, unless it is a [`SoleSender`], though each does better with a clone of its own. Dropping the last one closes the
 /// queue for receivers, unless others send, too; in a child forked after it was made it does nothing at all.
 ///
 /// `A` is [`Many`], or [`Sole`] for a sending end that is the only one.
@@ -46,7 +46,15 @@ pub struct Sender<A: Access = Many> {
     pub(super) end: Arc<SendingEnd>,
 }
 
-/// A sending end of a queue that has no other.
+/// A sending end of a queue that has no other. It may go to another thread, but threads cannot share it:
+///
+/// ```compile_fail,E0277
+/// # let (tx, rx) = ringway::mpmc::Options::new().sole_sender().pair()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| tx.send(b"hello"));
+/// });
+/// # Ok::<(), ringway::Error>(())
+/// ```
 pub type SoleSender = Sender<Sole>;
 
 /// Why there is no slot.
@@ -539,6 +547,7 @@ impl<A: Access> fmt::Debug for Sender<A> {
 
 const _: () = {
     const fn both<T: Send + Sync>() {}
+    const fn send<T: Send>() {}
     both::<Sender>();
-    both::<SoleSender>();
+    send::<SoleSender>();
 };
