@@ -10,6 +10,7 @@ use core::sync::atomic as imp;
 #[cfg(ringway_loom)]
 use loom::sync::atomic as imp;
 
+use core::num::NonZeroU32;
 pub use core::sync::atomic::Ordering;
 
 /// A 64-bit word shared with the other side.
@@ -96,21 +97,26 @@ impl Common {
 
 /// Numbers of which no two are the same in a process. Not shared with others; the same in models.
 #[derive(Debug)]
-pub struct Counter(core::sync::atomic::AtomicU64);
+pub struct Counter(core::sync::atomic::AtomicU32);
 
 impl Counter {
-    /// One that begins at 0.
+    /// One that begins at 1.
     #[expect(clippy::new_without_default, reason = "it is for statics")]
     #[must_use]
     pub const fn new() -> Self {
-        Self(core::sync::atomic::AtomicU64::new(0))
+        Self(core::sync::atomic::AtomicU32::new(0))
     }
 
     /// The next number.
+    ///
+    /// # Panics
+    ///
+    /// After 2³² − 1 of them.
     #[must_use]
-    pub fn next(&self) -> u64 {
-        // Relaxed: only that they differ counts.
-        self.0.fetch_add(1, Ordering::Relaxed)
+    pub fn next(&self) -> NonZeroU32 {
+        // Relaxed, both: only that they differ counts. One that has come to its end stays there.
+        let next = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));
+        NonZeroU32::new(next.expect("fewer than 2³² are made") + 1).expect("one more than another number")
     }
 }
 

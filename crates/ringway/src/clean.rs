@@ -84,7 +84,9 @@ impl Undelivered {
 fn may_hold_messages(status: &Status) -> bool {
     match status.pending {
         // What is there may have been received: it stays until it is overwritten.
-        Some(_) if status.overwrites() && status.queue.is_none() => status.sender.position != status.receiver.position,
+        Some(_) if status.overwrites() && status.queue.is_none() => {
+            status.sender.position != status.receiver.position
+        }
         pending => pending != Some(0),
     }
 }

@@ -6,7 +6,8 @@ use super::{
     Hint, Line, Pool,
     access::{Access, Many},
     losses, producer,
-    walk::{Walk, run},
+    ticket::Ticket,
+    walk::{Seen, Walk, run},
     word::{Age, State, Tag},
 };
 use crate::{
@@ -19,20 +20,14 @@ use crate::{
 /// One that is dropped stays taken until its participant leaves or dies.
 #[derive(Debug)]
 #[must_use = "a message that is neither released nor put back keeps its slot"]
-pub struct Taken {
-    /// The pool's id.
-    pub(crate) pool: u64,
-    /// Below the pool's count of slots.
-    pub(crate) slot: u32,
-    pub(super) uses: u64,
-}
+pub struct Taken(pub(crate) Ticket);
 
 impl Taken {
     /// The slot that it is in.
     #[inline(always)]
     #[must_use]
     pub fn slot(&self) -> u32 {
-        self.slot
+        self.0.slot()
     }
 }
 
@@ -57,12 +52,23 @@ impl<P: Pool, A: Access> Consumer<P, A> {
         Self { pool, line, reached: Word::new(0), access: PhantomData }
     }
 
+    /// [`take`](Self::take), if there is a message at the first place that is looked at and nobody is faster: wait-free, and short enough
+    /// to be inlined. `None` says nothing.
+    #[inline(always)]
+    pub fn take_at_once(&self) -> Option<Taken> {
+        let mut walk = Walk::begin(&self.pool, Hint::Head, &self.reached);
+        let seen = walk.look().filter(|seen| seen.age == Age::Now && seen.cell.slot() < self.pool.slots())?;
+        let taken = self.try_take(&mut walk, seen)?;
+        walk.end::<A>(&self.reached);
+        Some(taken)
+    }
+
     /// Takes the first message, if there is one. Lock-free. That there is none was true at the look that found it.
     ///
     /// # Errors
     ///
     /// If the memory holds what no participant writes.
-    #[inline(always)]
+    #[inline]
     pub fn take(&self) -> Result<Option<Taken>, Corrupt> {
         let mut walk = Walk::begin(&self.pool, Hint::Head, &self.reached);
         let taken = self.next(&mut walk)?;
@@ -112,18 +118,8 @@ impl<P: Pool, A: Access> Consumer<P, A> {
                     if slot >= self.pool.slots() {
                         return Err(walk.nonsense(seen));
                     }
-                    let state = self.pool.state(slot);
-                    // Relaxed: what was in it when the cell was filled is seen, by way of the cell.
-                    let found = State(state.load(Ordering::Relaxed));
-                    if found.is_queued_by(seen.cell) {
-                        let uses = found.uses().wrapping_add(1);
-                        let taken = State::new(uses, self.line, Tag::Reading);
-                        // Relaxed: the payload is ordered by the cell. The take.
-                        if A::change(state, found.0, taken.0, Ordering::Relaxed) {
-                            walk.step();
-                            self.pool.reading(slot);
-                            return Ok(Some(Taken { pool: self.pool.id(), slot, uses: taken.uses() }));
-                        }
+                    if let Some(taken) = self.try_take(walk, seen) {
+                        return Ok(Some(taken));
                     }
                 }
                 Age::After => {}
@@ -136,6 +132,26 @@ impl<P: Pool, A: Access> Consumer<P, A> {
         }
     }
 
+    /// Takes the message that the cell queues which a walk is at, unless somebody has. There is such a slot.
+    #[inline(always)]
+    fn try_take(&self, walk: &mut Walk<'_, P>, seen: Seen) -> Option<Taken> {
+        let slot = seen.cell.slot();
+        let state = self.pool.state(slot);
+        // Relaxed: what was in it when the cell was filled is seen, by way of the cell.
+        let found = State(state.load(Ordering::Relaxed));
+        if !found.is_queued_by(seen.cell) {
+            return None;
+        }
+        let taken = State::new(found.uses().wrapping_add(1), self.line, Tag::Reading);
+        // Relaxed: the payload is ordered by the cell. The take.
+        if !A::change(state, found.0, taken.0, Ordering::Relaxed) {
+            return None;
+        }
+        walk.step();
+        self.pool.reading(slot);
+        Some(Taken(Ticket::new(self.pool.id(), slot, taken.uses())))
+    }
+
     /// What came with a message.
     ///
     /// # Panics
@@ -146,13 +162,13 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     pub fn note(&self, taken: &Taken) -> u64 {
         self.check(taken);
         // Relaxed: ordered by the cell, as the payload.
-        self.pool.note(taken.slot).load(Ordering::Relaxed)
+        self.pool.note(taken.slot()).load(Ordering::Relaxed)
     }
 
     /// Holds a message to this pool: in another one its slot is somebody else's.
     #[inline(always)]
     fn check(&self, taken: &Taken) {
-        assert!(taken.pool == self.pool.id(), "the message is of another queue");
+        assert!(taken.0.is_of(self.pool.id()), "the message is of another queue");
     }
 
     /// Gives a slot back. Wait-free.
@@ -163,9 +179,9 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     #[inline(always)]
     pub fn release(&self, taken: Taken) {
         self.check(&taken);
-        let state = self.pool.state(taken.slot);
+        let state = self.pool.state(taken.slot());
         // Release: pairs with the Acquire in `Producer::loan` (R1).
-        state.store(State::free(taken.uses).0, Ordering::Release);
+        state.store(State::free(taken.0.uses).0, Ordering::Release);
     }
 
     /// Gives a slot back whose messages, so many, nobody has received. Wait-free.
@@ -176,7 +192,7 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     pub fn lose(&self, taken: Taken, messages: u32) {
         self.check(&taken);
         // The own slot: nobody else changes its state.
-        losses::note(&self.pool, taken.slot, taken.uses, messages, || true);
+        losses::note(&self.pool, taken.slot(), taken.0.uses, messages, || true);
         self.release(taken);
     }
 
@@ -191,7 +207,7 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     /// If the message is of another queue.
     pub fn put_back(&self, taken: Taken, note: u64) -> Result<(), Corrupt> {
         self.check(&taken);
-        let Taken { slot, uses, .. } = taken;
+        let (slot, uses) = (taken.slot(), taken.0.uses);
         let (state, mine) = (self.pool.state(slot), State::new(uses, self.line, Tag::Reading));
         let returning = State::new(uses, self.line, Tag::Returning);
         // Relaxed: its owner's word, and ordered by the commit. One that lost it to a scribbler leaves it alone.

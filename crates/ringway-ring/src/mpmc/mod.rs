@@ -147,6 +147,7 @@ mod note;
 mod pool;
 mod producer;
 mod survey;
+mod ticket;
 mod walk;
 mod word;
 

@@ -1,5 +1,7 @@
 //! What the queue asks of memory.
 
+use core::num::NonZeroU32;
+
 use super::Line;
 use crate::primitive::{Common, Word};
 
@@ -28,7 +30,7 @@ pub enum Hint {
 pub trait Pool {
     /// What tells this view of the memory from all others in the process, dropped ones included: loans and messages of one are not
     /// another's.
-    fn id(&self) -> u64;
+    fn id(&self) -> NonZeroU32;
 
     /// How many slots there are.
     fn slots(&self) -> u32;
@@ -73,7 +75,7 @@ pub trait Pool {
 
 impl<P: Pool> Pool for &P {
     #[inline(always)]
-    fn id(&self) -> u64 {
+    fn id(&self) -> NonZeroU32 {
         (**self).id()
     }
 

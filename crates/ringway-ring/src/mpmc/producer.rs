@@ -6,7 +6,8 @@ use super::{
     Hint, Line, Pool, Taken,
     access::{Access, Many},
     losses,
-    walk::{Walk, run},
+    ticket::Ticket,
+    walk::{Seen, Walk, run},
     word::{Age, Cell, State, Tag},
 };
 use crate::{
@@ -22,20 +23,14 @@ const NEAR: u32 = 8;
 /// One that is dropped stays lent until its participant leaves or dies.
 #[derive(Debug)]
 #[must_use = "a slot that is neither sent nor given back is lost to all others"]
-pub struct Loan {
-    /// The pool's id.
-    pub(crate) pool: u64,
-    /// Below the pool's count of slots.
-    pub(crate) slot: u32,
-    pub(super) uses: u64,
-}
+pub struct Loan(pub(crate) Ticket);
 
 impl Loan {
     /// The slot's number.
     #[inline(always)]
     #[must_use]
     pub fn slot(&self) -> u32 {
-        self.slot
+        self.0.slot()
     }
 }
 
@@ -67,9 +62,16 @@ impl<P: Pool, A: Access> Producer<P, A> {
     /// Lends a slot, if there is a free one: all are looked at, once. Wait-free: a bounded number of steps.
     ///
     /// That there is none is a weak answer: each was in use when it was looked at.
-    #[inline(always)]
+    #[inline]
     pub fn loan(&self) -> Option<Loan> {
         self.loan_of(self.pool.slots())
+    }
+
+    /// Lends the next slot, if it is free: short enough to be inlined.
+    #[inline(always)]
+    pub fn loan_at_once(&self) -> Option<Loan> {
+        // Relaxed: private, and wherever it begins is good.
+        self.try_slot(self.rotor.load(Ordering::Relaxed) as u32)
     }
 
     /// Lends a slot, if one of the next few is free.
@@ -78,26 +80,16 @@ impl<P: Pool, A: Access> Producer<P, A> {
         self.loan_of(self.pool.slots().min(NEAR))
     }
 
-    #[inline(always)]
     fn loan_of(&self, most: u32) -> Option<Loan> {
-        // Relaxed: private, and wherever it begins is good.
-        let first = self.rotor.load(Ordering::Relaxed) as u32;
-        match self.try_slot(first) {
-            None => self.loan_behind(first, most),
-            loan => loan,
-        }
-    }
-
-    #[inline(never)]
-    fn loan_behind(&self, first: u32, most: u32) -> Option<Loan> {
         let slots = self.pool.slots();
-        let mut slot = first;
-        for _ in 1..most {
-            slot = if slot + 1 < slots { slot + 1 } else { 0 };
+        // Relaxed: as in `loan_at_once`.
+        let mut slot = self.rotor.load(Ordering::Relaxed) as u32;
+        for _ in 0..most {
             let loan = self.try_slot(slot);
             if loan.is_some() {
                 return loan;
             }
+            slot = if slot + 1 < slots { slot + 1 } else { 0 };
         }
         None
     }
@@ -119,13 +111,13 @@ impl<P: Pool, A: Access> Producer<P, A> {
         // Relaxed: as above.
         self.rotor.store(u64::from(next), Ordering::Relaxed);
         self.pool.writing(slot);
-        Some(Loan { pool: self.pool.id(), slot, uses: found.uses() })
+        Some(Loan(Ticket::new(self.pool.id(), slot, found.uses())))
     }
 
     /// Holds a loan to this pool: in another one its slot is somebody else's.
     #[inline(always)]
     fn check(&self, loan: &Loan) {
-        assert!(loan.pool == self.pool.id(), "the loan is of another queue");
+        assert!(loan.0.is_of(self.pool.id()), "the loan is of another queue");
     }
 
     /// Gives a slot back unsent. Wait-free.
@@ -137,7 +129,7 @@ impl<P: Pool, A: Access> Producer<P, A> {
     pub fn give_back(&self, loan: Loan) {
         self.check(&loan);
         // Release: pairs with the Acquire in `try_slot`.
-        self.pool.state(loan.slot).store(State::free(loan.uses).0, Ordering::Release);
+        self.pool.state(loan.slot()).store(State::free(loan.0.uses).0, Ordering::Release);
     }
 
     /// Makes a message that was taken a loan, in the same slot; so many messages are lost with it. Wait-free.
@@ -147,14 +139,54 @@ impl<P: Pool, A: Access> Producer<P, A> {
     /// If the message is of another queue.
     #[inline]
     pub fn reuse(&self, taken: Taken, messages: u32) -> Loan {
-        let Taken { pool, slot, uses } = taken;
-        assert!(pool == self.pool.id(), "the message is of another queue");
+        let Taken(ticket) = taken;
+        assert!(ticket.is_of(self.pool.id()), "the message is of another queue");
+        let (slot, uses) = (ticket.slot(), ticket.uses);
         // The own slot: nobody else changes its state.
         losses::note(&self.pool, slot, uses, messages, || true);
         // Release: pairs with the Acquire of a sweep: what is noted as lost comes before.
         self.pool.state(slot).store(State::new(uses, self.line, Tag::Writing).0, Ordering::Release);
         self.pool.writing(slot);
-        Loan { pool, slot, uses }
+        Loan(ticket)
+    }
+
+    /// [`commit`](Self::commit), if the first cell that is looked at is the right one and nobody is faster: wait-free, and short enough to be
+    /// inlined.
+    ///
+    /// # Errors
+    ///
+    /// The loan, if it is not so.
+    ///
+    /// # Panics
+    ///
+    /// If the loan is of another queue.
+    #[inline(always)]
+    pub fn commit_at_once(&self, loan: Loan, note: u64) -> Result<(), Loan> {
+        if !self.is_held(&loan) {
+            return Err(loan);
+        }
+        // Relaxed: ordered by the Release of the commit.
+        self.pool.note(loan.slot()).store(note, Ordering::Relaxed);
+        let mut walk = Walk::begin(&self.pool, Hint::Tail, &self.reached);
+        match walk.look() {
+            Some(seen)
+                if seen.age == Age::Before
+                    && queue(&self.pool, &mut walk, seen, loan.slot(), loan.0.uses) =>
+            {
+                walk.end::<Many>(&self.reached);
+                Ok(())
+            }
+            _ => Err(loan),
+        }
+    }
+
+    /// Whether the slot's state says that it is the loan's. If not, a scribbler has changed it.
+    #[inline(always)]
+    fn is_held(&self, loan: &Loan) -> bool {
+        self.check(loan);
+        // Relaxed: the own word.
+        let found = self.pool.state(loan.slot()).load(Ordering::Relaxed);
+        found == State::new(loan.0.uses, self.line, Tag::Writing).0
     }
 
     /// Sends what was written to a slot, and `note` with it. Lock-free; it cannot meet a full queue.
@@ -166,7 +198,7 @@ impl<P: Pool, A: Access> Producer<P, A> {
     /// # Panics
     ///
     /// If the loan is of another queue.
-    #[inline(always)]
+    #[inline]
     pub fn commit(&self, loan: Loan, note: u64) -> Result<(), Corrupt> {
         let mut walk = Walk::begin(&self.pool, Hint::Tail, &self.reached);
         self.fill(&mut walk, loan, note)?;
@@ -203,12 +235,14 @@ impl<P: Pool, A: Access> Producer<P, A> {
 
     #[inline(always)]
     fn fill(&self, walk: &mut Walk<'_, P>, loan: Loan, note: u64) -> Result<(), Corrupt> {
-        self.check(&loan);
-        let Loan { slot, uses, .. } = loan;
-        // Relaxed: the own word. One that lost its slot to a scribbler must not send what is another's.
-        let found = self.pool.state(slot).load(Ordering::Relaxed);
-        if found != State::new(uses, self.line, Tag::Writing).0 {
-            return Err(Corrupt { at: At::Slot { slot }, found });
+        let (slot, uses) = (loan.slot(), loan.0.uses);
+        // One that lost its slot must not send what is another's.
+        if !self.is_held(&loan) {
+            // Relaxed: as found.
+            return Err(Corrupt {
+                at: At::Slot { slot },
+                found: self.pool.state(slot).load(Ordering::Relaxed),
+            });
         }
         // Relaxed: ordered by the Release of the commit.
         self.pool.note(slot).store(note, Ordering::Relaxed);
@@ -236,15 +270,8 @@ pub(super) fn enqueue<P: Pool>(
             continue;
         };
         match seen.age {
-            Age::Before => {
-                let cell = Cell::new(uses, slot, seen.lap);
-                // Release: pairs with the Acquire in `Walk::look` (R3). The commit.
-                if Many::change(pool.cell(walk.at()), seen.cell.0, cell.0, Ordering::Release) {
-                    walk.step();
-                    return Ok(());
-                }
-                walk.again()?;
-            }
+            Age::Before if queue(pool, walk, seen, slot, uses) => return Ok(()),
+            Age::Before => walk.again()?,
             Age::Now | Age::After => {
                 if !walk.pass::<Many>() {
                     walk.again()?;
@@ -253,4 +280,16 @@ pub(super) fn enqueue<P: Pool>(
             Age::Unknown => return Err(walk.nonsense(seen)),
         }
     }
+}
+
+/// Fills the cell that a walk is at, and that was seen not to be filled, if nobody was faster.
+#[inline(always)]
+fn queue<P: Pool>(pool: &P, walk: &mut Walk<'_, P>, seen: Seen, slot: u32, uses: u64) -> bool {
+    let cell = Cell::new(uses, slot, seen.lap);
+    // Release: pairs with the Acquire in `Walk::look` (R3). The commit.
+    let filled = Many::change(pool.cell(walk.at()), seen.cell.0, cell.0, Ordering::Release);
+    if filled {
+        walk.step();
+    }
+    filled
 }

@@ -1,6 +1,6 @@
 //! Memory of a queue, and messages as bytes.
 
-use core::{fmt, ptr::NonNull, slice};
+use core::{fmt, num::NonZeroU32, ptr::NonNull, slice};
 
 use super::{Lent, copy};
 use crate::{
@@ -60,7 +60,7 @@ pub struct LentPool {
     extent: Extent,
     /// Cells minus one.
     mask: u64,
-    id: u64,
+    id: NonZeroU32,
 }
 
 // SAFETY: a set of addresses of memory that is valid wherever the process uses it (contract of `new`); all shared words are
@@ -185,7 +185,7 @@ impl fmt::Debug for LentPool {
 
 impl Pool for LentPool {
     #[inline(always)]
-    fn id(&self) -> u64 {
+    fn id(&self) -> NonZeroU32 {
         self.id
     }
 
@@ -287,8 +287,8 @@ impl<P: Lends, A: Access> Producer<P, A> {
     #[inline(always)]
     fn place(&self, loan: &Loan) -> NonNull<u8> {
         let pool = self.pool().as_ref();
-        assert!(loan.pool == pool.id, "the loan is of another queue");
-        pool.payload(loan.slot)
+        assert!(loan.0.is_of(pool.id), "the loan is of another queue");
+        pool.payload(loan.slot())
     }
 
     /// The bytes of a loan, as many as a message may have. They hold whatever was there before.
@@ -352,7 +352,7 @@ impl<P: Lends, A: Access> Producer<P, A> {
         }
         let place = self.place(loan);
         // Relaxed: nobody else looks before the commit.
-        pool.header(loan.slot, at).store(Packed::header(message.len() as u32, kind), Ordering::Relaxed);
+        pool.header(loan.slot(), at).store(Packed::header(message.len() as u32, kind), Ordering::Relaxed);
         // SAFETY: from behind the header on there is room for so many bytes, rounded up to 8, inside the slot, and aligned to 8;
         // otherwise as in `write`.
         unsafe { copy::into(place.add((at + HEADER) as usize), message, Stores::Plain) };
@@ -364,7 +364,7 @@ impl<P: Lends, A: Access> Consumer<P, A> {
     #[inline(always)]
     fn checked(&self, taken: &Taken) -> &LentPool {
         let pool = self.pool().as_ref();
-        assert!(taken.pool == pool.id, "the message is of another queue");
+        assert!(taken.0.is_of(pool.id), "the message is of another queue");
         pool
     }
 
@@ -383,12 +383,12 @@ impl<P: Lends, A: Access> Consumer<P, A> {
         let len = note.len();
         assert!(!note.is_packed(), "several messages are read one by one");
         if len > pool.extent.size {
-            return Err(Corrupt { at: At::Slot { slot: taken.slot }, found: note.0 });
+            return Err(Corrupt { at: At::Slot { slot: taken.slot() }, found: note.0 });
         }
         // SAFETY: so many bytes of the slot are inside `data`. There is one who has taken it at a time, and no loan of it meanwhile:
         // that is what its state says (as in `Producer::payload_mut`). It is not released while `taken` is borrowed. Bytes are always
         // initialised: they come from a file.
-        Ok(unsafe { slice::from_raw_parts(pool.payload(taken.slot).as_ptr(), len as usize) })
+        Ok(unsafe { slice::from_raw_parts(pool.payload(taken.slot()).as_ptr(), len as usize) })
     }
 
     /// Of several messages in a slot, the first at `at` or behind it that was not released before; `None` if there is none.
@@ -402,7 +402,7 @@ impl<P: Lends, A: Access> Consumer<P, A> {
     /// If the message is of another queue.
     #[inline]
     pub fn record(&self, taken: &Taken, note: Note, at: u32) -> Result<Option<Packed>, Corrupt> {
-        self.checked(taken).record(taken.slot, note, at)
+        self.checked(taken).record(taken.slot(), note, at)
     }
 
     /// The bytes of one of several messages.
@@ -416,12 +416,12 @@ impl<P: Lends, A: Access> Consumer<P, A> {
         let pool = self.checked(taken);
         let (at, len) = ((record.at + HEADER) as usize, record.len as usize);
         assert!(
-            record.slot == taken.slot && at + len <= pool.extent.size as usize,
+            record.slot == taken.slot() && at + len <= pool.extent.size as usize,
             "the record is of another slot"
         );
         // SAFETY: inside the slot, as was just checked; otherwise as in `payload`. Headers, which are written meanwhile, are not part
         // of it: a record's payload ends where the next one's begins, or before.
-        unsafe { slice::from_raw_parts(pool.payload(taken.slot).add(at).as_ptr(), len) }
+        unsafe { slice::from_raw_parts(pool.payload(taken.slot()).add(at).as_ptr(), len) }
     }
 
     /// Says that one of several messages was received: it does not come again.
@@ -432,8 +432,8 @@ impl<P: Lends, A: Access> Consumer<P, A> {
     #[inline]
     pub fn done(&self, taken: &Taken, record: Packed) {
         let pool = self.checked(taken);
-        assert!(record.slot == taken.slot, "the record is of another slot");
+        assert!(record.slot == taken.slot(), "the record is of another slot");
         // Relaxed: its owner's; ordered by the Release of whoever gives the slot on, or by the proof that its owner has stopped.
-        pool.header(taken.slot, record.at).store(record.done(), Ordering::Relaxed);
+        pool.header(taken.slot(), record.at).store(record.done(), Ordering::Relaxed);
     }
 }

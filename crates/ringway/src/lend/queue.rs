@@ -112,6 +112,29 @@ pub(crate) fn common(segment: &Segment, offset: usize) -> &Common {
     unsafe { place(segment.control(), offset).cast::<Common>().as_ref() }
 }
 
+/// A word that all share, for who keeps the segment beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared(NonNull<Common>);
+
+// SAFETY: the address of a word that is valid in the whole process and only ever accessed atomically.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The word at this offset.
+    pub(crate) fn new(segment: &Segment, offset: usize) -> Self {
+        Self(NonNull::from(common(segment, offset)))
+    }
+
+    /// The word.
+    #[inline(always)]
+    pub(crate) fn word(&self) -> &Common {
+        // SAFETY: it was valid when this was made, and is as long as the segment, which is kept beside it (rule of this room).
+        unsafe { self.0.as_ref() }
+    }
+}
+
 /// The same, of a queue that is looked at: for relaxed loads only.
 pub(crate) fn seen(view: &View, offset: usize) -> &Common {
     // SAFETY: as in `common`; only ever loaded, see `seen_pool`.

@@ -57,7 +57,7 @@ impl<'a, A: Access> Loan<'a, A> {
     pub fn send(mut self) {
         if let Some(slot) = self.slot.take() {
             // The next call tells.
-            let _ = self.sender.commit(slot, self.len, self.kind);
+            self.sender.commit(slot, self.len, self.kind);
         }
     }
 

@@ -72,6 +72,7 @@
 //! # Ok::<(), ringway::Error>(())
 //! ```
 
+mod answer;
 pub(crate) mod census;
 mod counts;
 mod ends;

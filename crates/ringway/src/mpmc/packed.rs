@@ -40,6 +40,12 @@ impl Unpacked {
         self.note.comes_again()
     }
 
+    /// A message's note, as if it were alone.
+    pub(super) fn note_of(&self, record: Packed) -> Note {
+        let note = Note::message(self.len_of(record), record.kind());
+        if self.comes_again() { note.again() } else { note }
+    }
+
     /// A message's bytes.
     pub(super) fn bytes(&self, record: Packed) -> &[u8] {
         self.end.queue.packed(self.taken(), record)

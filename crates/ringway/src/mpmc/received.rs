@@ -11,36 +11,56 @@ use super::{ends::ReceivingEnd, packed::Unpacked};
 /// It may be held for as long as it takes, and dropped in another thread.
 #[must_use = "a message that is dropped is gone"]
 pub struct Received<'a> {
-    end: &'a Arc<ReceivingEnd>,
+    end: &'a ReceivingEnd,
     what: What,
 }
 
-enum What {
-    /// A message that has a slot to itself; `None` only once it has gone.
-    Alone(Option<mpmc::Taken>, Note),
-    /// One of several; whether it goes back.
-    OfSeveral(Arc<Unpacked>, Packed, bool),
+/// What was received.
+pub(super) struct What {
+    /// What it has taken, if it has the slot to itself, and not gone yet.
+    taken: Option<mpmc::Taken>,
+    note: Note,
+    /// Otherwise.
+    several: Option<Box<OfSeveral>>,
+}
+
+/// One of several messages in a slot.
+struct OfSeveral {
+    slot: Arc<Unpacked>,
+    record: Packed,
+    /// Whether it goes back.
+    back: bool,
+}
+
+impl What {
+    /// A message that has a slot to itself. The note was checked.
+    #[inline(always)]
+    pub(super) fn alone(taken: mpmc::Taken, note: Note) -> Self {
+        Self { taken: Some(taken), note, several: None }
+    }
+
+    pub(super) fn of_several(slot: Arc<Unpacked>, record: Packed) -> Self {
+        let note = slot.note_of(record);
+        Self { taken: None, note, several: Some(Box::new(OfSeveral { slot, record, back: false })) }
+    }
 }
 
 impl<'a> Received<'a> {
-    /// The note was checked.
     #[inline(always)]
-    pub(super) fn alone(end: &'a Arc<ReceivingEnd>, taken: mpmc::Taken, note: Note) -> Self {
-        Self { end, what: What::Alone(Some(taken), note) }
+    pub(super) fn alone(end: &'a ReceivingEnd, taken: mpmc::Taken, note: Note) -> Self {
+        Self { end, what: What::alone(taken, note) }
     }
 
-    pub(super) fn of_several(end: &'a Arc<ReceivingEnd>, slot: Arc<Unpacked>, record: Packed) -> Self {
-        Self { end, what: What::OfSeveral(slot, record, false) }
+    #[inline(always)]
+    pub(super) fn new(end: &'a ReceivingEnd, what: What) -> Self {
+        Self { end, what }
     }
 
     /// The number that the sender gave it; of one of a batch, 0.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> u16 {
-        match &self.what {
-            What::Alone(_, note) => note.kind(),
-            What::OfSeveral(_, record, _) => record.kind(),
-        }
+        self.what.note.kind()
     }
 
     /// Whether a receiver that was killed had taken it, too, and not given it back: it may have acted on it.
@@ -55,10 +75,7 @@ impl<'a> Received<'a> {
     #[inline]
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        match &self.what {
-            What::Alone(_, note) => note.comes_again(),
-            What::OfSeveral(slot, ..) => slot.comes_again(),
-        }
+        self.what.note.comes_again()
     }
 
     /// Gives the message back to the queue, behind all others: somebody receives it, perhaps this end. One of a batch goes back with what
@@ -74,13 +91,11 @@ impl<'a> Received<'a> {
     /// # Ok::<(), ringway::Error>(())
     /// ```
     pub fn put_back(mut self) {
-        match &mut self.what {
-            What::Alone(taken, note) => {
-                if let Some(taken) = taken.take() {
-                    self.end.put_back(taken, *note);
-                }
-            }
-            What::OfSeveral(_, _, back) => *back = true,
+        if let Some(taken) = self.what.taken.take() {
+            self.end.put_back(taken, self.what.note);
+        }
+        if let Some(several) = &mut self.what.several {
+            several.back = true;
         }
     }
 }
@@ -88,29 +103,29 @@ impl<'a> Received<'a> {
 impl Deref for Received<'_> {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
-        match &self.what {
-            What::Alone(Some(taken), note) => {
-                self.end.queue.payload(taken, *note).expect("its length was checked")
-            }
-            What::Alone(None, _) => &[],
-            What::OfSeveral(slot, record, _) => slot.bytes(*record),
+        match (&self.what.taken, &self.what.several) {
+            (Some(taken), _) => self.end.queue.payload(taken, self.what.note).unwrap_or_default(),
+            (None, Some(several)) => several.slot.bytes(several.record),
+            (None, None) => &[],
         }
     }
 }
 
 impl Drop for Received<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        match &mut self.what {
-            What::Alone(taken, _) => {
-                if let Some(taken) = taken.take() {
-                    self.end.release(taken);
-                }
-            }
-            What::OfSeveral(slot, record, false) => slot.done(*record),
-            What::OfSeveral(_, _, true) => {}
+        if let Some(taken) = self.what.taken.take() {
+            self.end.release(taken);
+        }
+    }
+}
+
+impl Drop for OfSeveral {
+    fn drop(&mut self) {
+        if !self.back {
+            self.slot.done(self.record);
         }
     }
 }

@@ -18,10 +18,12 @@ use ringway_wait::Lag;
 
 use super::{
     Options, Received, ReceivedBatch,
+    answer::Answer,
     census::Gone,
     counts::Counts,
     ends::{ReceivingEnd, dead},
     packed::{Rest, Unpacked},
+    received::What,
     received_batch::Held,
     turns::Turns,
 };
@@ -39,6 +41,10 @@ pub struct Receiver<A: Access = Many> {
     queue: CachePadded<Consumer<LentPool, A>>,
     /// Messages of a slot that this end has begun to receive from: it is the only one to get them.
     rest: Cell<Option<Rest>>,
+    /// Whether there are some.
+    has_rest: Cell<bool>,
+    /// What the slow way of receiving has found.
+    answer: Answer,
     /// What the last batch was kept in.
     pub(super) spare: Cell<Vec<Held>>,
     lag: RefCell<Lag>,
@@ -77,6 +83,8 @@ impl<A: Access> Receiver<A> {
         Self {
             queue: CachePadded::new(Consumer::new(end.part.pool.clone(), end.part.line)),
             rest: Cell::new(None),
+            has_rest: Cell::new(false),
+            answer: Answer::new(),
             spare: Cell::default(),
             lag: RefCell::default(),
             caught_up: Cell::new(0),
@@ -101,7 +109,13 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Result<Received<'_>, RecvError> {
-        self.message(|| None).map_err(|why| self.try_recv_error(why).into())
+        if let Some((taken, note)) = self.take_at_once() {
+            return Ok(Received::alone(&self.end, taken, note));
+        }
+        match self.message_slowly(Some(None)) {
+            Some(received) => Ok(received),
+            None => Err(self.answer.recv()),
+        }
     }
 
     /// Receives the first message, if there is one now. Lock-free.
@@ -117,7 +131,13 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn try_recv(&self) -> Result<Received<'_>, TryRecvError> {
-        self.try_message().map_err(|why| self.try_recv_error(why))
+        if let Some((taken, note)) = self.take_at_once() {
+            return Ok(Received::alone(&self.end, taken, note));
+        }
+        match self.message_slowly(None) {
+            Some(received) => Ok(received),
+            None => Err(self.answer.try_recv()),
+        }
     }
 
     /// [`recv`](Self::recv), but waiting only for so long.
@@ -135,7 +155,7 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Received<'_>, RecvTimeoutError> {
-        self.message(|| after(timeout)).map_err(|why| self.try_recv_error(why).into())
+        self.recv_until(|| after(timeout))
     }
 
     /// [`recv`](Self::recv), but waiting only until then.
@@ -154,7 +174,7 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Received<'_>, RecvTimeoutError> {
-        self.message(|| Some(deadline)).map_err(|why| self.try_recv_error(why).into())
+        self.recv_until(|| Some(deadline))
     }
 
     /// Receives up to `max` messages at once, waiting until there is one. Others may receive some in between.
@@ -178,7 +198,7 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, RecvError> {
-        self.messages(max, || None).map_err(|why| self.try_recv_error(why).into())
+        self.messages(max, || None).map_err(|why| self.error(why).into())
     }
 
     /// Receives up to `max` messages at once, if there is one now. Lock-free.
@@ -192,7 +212,7 @@ impl<A: Access> Receiver<A> {
     /// If `max` is 0.
     #[inline]
     pub fn try_recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, TryRecvError> {
-        self.messages(max, || Some(Instant::now())).map_err(|why| self.try_recv_error(why))
+        self.messages(max, || Some(Instant::now())).map_err(|why| self.error(why))
     }
 
     /// [`recv_batch`](Self::recv_batch), but waiting only for so long.
@@ -210,7 +230,7 @@ impl<A: Access> Receiver<A> {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
-        self.messages(max, || after(timeout)).map_err(|why| self.try_recv_error(why).into())
+        self.messages(max, || after(timeout)).map_err(|why| self.error(why).into())
     }
 
     /// [`recv_batch`](Self::recv_batch), but waiting only until then.
@@ -228,68 +248,85 @@ impl<A: Access> Receiver<A> {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
-        self.messages(max, || Some(deadline)).map_err(|why| self.try_recv_error(why).into())
+        self.messages(max, || Some(deadline)).map_err(|why| self.error(why).into())
     }
 
     #[inline(always)]
-    fn message(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Received<'_>, NoMessage> {
-        match self.take_at_once() {
-            Some((taken, note)) => self.received(taken, note),
-            None => self.message_slowly(Some(deadline())),
+    fn recv_until(
+        &self,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<Received<'_>, RecvTimeoutError> {
+        if let Some((taken, note)) = self.take_at_once() {
+            return Ok(Received::alone(&self.end, taken, note));
+        }
+        match self.message_slowly(Some(deadline())) {
+            Some(received) => Ok(received),
+            None => Err(self.answer.timeout()),
         }
     }
 
+    /// A message, on the way that needs no questions: nothing is wrong, nothing is left of a slot, the next message is there and has its
+    /// slot to itself. The way is worth keeping straight.
     #[inline(always)]
-    fn try_message(&self) -> Result<Received<'_>, NoMessage> {
-        match self.take_at_once() {
-            Some((taken, note)) => self.received(taken, note),
-            None => self.message_slowly(None),
+    fn take_at_once(&self) -> Option<(mpmc::Taken, Note)> {
+        if self.has_rest.get() || self.end.part.corruption().is_some() {
+            return None;
         }
-    }
-
-    /// A message that is alone in its slot, on the way that needs no questions.
-    #[inline(always)]
-    fn received(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
+        let taken = self.queue.take_at_once()?;
+        let note = Note(self.queue.note(&taken));
         if note.is_packed() || note.len() > self.end.part.pool.extent().size {
-            return self.received_slowly(taken, note);
+            self.unpack_later(taken, note);
+            return None;
         }
         self.counts.message(note.len().into());
-        Ok(Received::alone(&self.end, taken, note))
+        Some((taken, note))
+    }
+
+    /// Several messages in a slot are this end's next ones. What is wrong with them poisons it.
+    #[cold]
+    #[inline(never)]
+    fn unpack_later(&self, taken: mpmc::Taken, note: Note) {
+        match Unpacked::new(&self.end, taken, note) {
+            Ok(slot) => self.set_rest(Rest::new(slot)),
+            Err(corrupt) => drop(self.poison(corrupt)),
+        }
+    }
+
+    /// A message. `deadline`: `None` not to wait.
+    #[inline(always)]
+    fn message_slowly(&self, deadline: Option<Option<Instant>>) -> Option<Received<'_>> {
+        let found = self.answer_slowly(deadline);
+        let what = if found { self.answer.message.take() } else { None };
+        what.map(|what| Received::new(&self.end, what))
     }
 
     #[cold]
     #[inline(never)]
-    fn received_slowly(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
-        match self.unpack(taken, note)? {
-            Some(received) => Ok(received),
-            // Nothing was left in that slot.
-            None => self.message_slowly(Some(None)),
-        }
+    fn answer_slowly(&self, deadline: Option<Option<Instant>>) -> bool {
+        self.answer.leave(self.wait_for_message(deadline).map_err(|why| self.error(why)))
     }
 
     /// The first message of a slot of several; the others are this end's next ones.
-    fn unpack(&self, taken: mpmc::Taken, note: Note) -> Result<Option<Received<'_>>, NoMessage> {
+    fn unpack(&self, taken: mpmc::Taken, note: Note) -> Result<Option<What>, NoMessage> {
         let slot = Unpacked::new(&self.end, taken, note).map_err(|corrupt| self.poison(corrupt))?;
         self.next_of(Rest::new(slot))
     }
 
     /// The next message of a slot that this end receives from.
-    fn next_of(&self, mut rest: Rest) -> Result<Option<Received<'_>>, NoMessage> {
+    fn next_of(&self, mut rest: Rest) -> Result<Option<What>, NoMessage> {
         let Some(record) = rest.next().map_err(|corrupt| self.poison(corrupt))? else { return Ok(None) };
         self.counts.message(u64::from(rest.slot().len_of(record)));
-        let received = Received::of_several(&self.end, rest.slot().clone(), record);
+        let received = What::of_several(rest.slot().clone(), record);
         if !rest.is_over() {
-            self.rest.set(Some(rest));
+            self.set_rest(rest);
         }
         Ok(Some(received))
     }
 
     /// A message. `deadline`: `None` not to wait.
-    #[cold]
-    #[inline(never)]
-    fn message_slowly(&self, deadline: Option<Option<Instant>>) -> Result<Received<'_>, NoMessage> {
+    fn wait_for_message(&self, deadline: Option<Option<Instant>>) -> Result<What, NoMessage> {
         loop {
-            if let Some(rest) = self.rest.take() {
+            if let Some(rest) = self.take_rest() {
                 if let Some(received) = self.next_of(rest)? {
                     return Ok(received);
                 }
@@ -297,7 +334,7 @@ impl<A: Access> Receiver<A> {
             let (taken, note) = self.take(deadline)?;
             if !note.is_packed() && note.len() <= self.end.part.pool.extent().size {
                 self.counts.message(note.len().into());
-                return Ok(Received::alone(&self.end, taken, note));
+                return Ok(What::alone(taken, note));
             }
             if let Some(received) = self.unpack(taken, note)? {
                 return Ok(received);
@@ -312,7 +349,7 @@ impl<A: Access> Receiver<A> {
     ) -> Result<ReceivedBatch<'_, A>, NoMessage> {
         assert!(max > 0, "a batch has one message at least");
         let mut batch = ReceivedBatch::new(self, max);
-        if let Some(rest) = self.rest.take() {
+        if let Some(rest) = self.take_rest() {
             batch.add_rest(rest)?;
         }
         batch.fill()?;
@@ -342,25 +379,12 @@ impl<A: Access> Receiver<A> {
 
     pub(super) fn set_rest(&self, rest: Rest) {
         self.rest.set(Some(rest));
+        self.has_rest.set(true);
     }
 
-    /// The way that needs no questions: nothing is wrong, nothing is left of a slot, and there is a message.
-    #[inline(always)]
-    fn take_at_once(&self) -> Option<(mpmc::Taken, Note)> {
-        if self.has_rest() || self.end.part.corruption().is_some() {
-            return None;
-        }
-        let taken = self.queue.take().ok().flatten()?;
-        let note = Note(self.queue.note(&taken));
-        Some((taken, note))
-    }
-
-    #[inline(always)]
-    fn has_rest(&self) -> bool {
-        let rest = self.rest.take();
-        let has = rest.is_some();
-        self.rest.set(rest);
-        has
+    fn take_rest(&self) -> Option<Rest> {
+        self.has_rest.set(false);
+        self.rest.take()
     }
 
     /// A slot with something in it. `deadline`: `None` not to wait.
@@ -432,7 +456,7 @@ impl<A: Access> Receiver<A> {
 
     /// Why there was no message, in the words of users.
     #[cold]
-    fn try_recv_error(&self, why: NoMessage) -> TryRecvError {
+    fn error(&self, why: NoMessage) -> TryRecvError {
         match why {
             NoMessage::Empty => TryRecvError::Empty,
             NoMessage::Closed => TryRecvError::Closed,
@@ -462,7 +486,7 @@ impl<A: Access> Receiver<A> {
     /// Whether there is nothing to take; a hint, there may be something by now.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.has_rest() && self.queue.is_empty()
+        !self.has_rest.get() && self.queue.is_empty()
     }
 
     /// How many messages of this queue were lost since its birth: overwritten, or taken by a receiver that was killed and not to come

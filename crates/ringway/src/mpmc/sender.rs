@@ -16,7 +16,7 @@ use ringway_segment::Offer;
 
 use super::{
     Options, SendBatch, Slots,
-    census::Gone,
+    census::{Census, Gone},
     counts::Counts,
     ends::{SendingEnd, dead},
     loan::Loan,
@@ -26,7 +26,8 @@ use super::{
 };
 use crate::{
     AttachError, Corrupt, Error, SendError, SendTimeoutError, Side, Stats, TooLong, TrySendError, after,
-    layout::queue::FLAG_OVERWRITES,
+    layout::queue::{FLAG_OVERWRITES, shared},
+    lend::queue::Shared,
 };
 
 /// A sending end of a queue; see the [module](super).
@@ -41,6 +42,7 @@ pub struct Sender<A: Access = Many> {
     /// Takes what is oldest, of a queue that is overwritten.
     oldest: Option<Consumer<LentPool>>,
     pub(super) spare: Spare,
+    receivers: Shared,
     pub(super) counts: Counts,
     // Dropped last: the others use its memory.
     pub(super) end: Arc<SendingEnd>,
@@ -88,6 +90,7 @@ impl<A: Access> Sender<A> {
             queue: CachePadded::new(Producer::new(part.pool.clone(), part.line, first)),
             oldest: overwrites.then(|| Consumer::new(part.pool.clone(), part.line)),
             spare: Spare::default(),
+            receivers: Shared::new(part.segment(), shared::RECEIVERS),
             counts: Counts::default(),
             end,
         }
@@ -112,9 +115,9 @@ impl<A: Access> Sender<A> {
     /// ```
     #[inline]
     pub fn loan(&self, len: usize) -> Result<Loan<'_, A>, SendError> {
-        match self.slot(len, || None) {
-            Ok(slot) => Ok(Loan::new(self, slot, len)),
-            Err(why) => Err(self.try_send_error(why).into()),
+        match self.slot_at_once(len) {
+            Some(slot) => Ok(Loan::new(self, slot, len)),
+            None => self.loan_slowly(len),
         }
     }
 
@@ -132,9 +135,9 @@ impl<A: Access> Sender<A> {
     /// ```
     #[inline]
     pub fn try_loan(&self, len: usize) -> Result<Loan<'_, A>, TrySendError> {
-        match self.try_slot(len) {
-            Ok(slot) => Ok(Loan::new(self, slot, len)),
-            Err(why) => Err(self.try_send_error(why)),
+        match self.slot_at_once(len) {
+            Some(slot) => Ok(Loan::new(self, slot, len)),
+            None => self.try_loan_slowly(len),
         }
     }
 
@@ -180,10 +183,35 @@ impl<A: Access> Sender<A> {
         len: usize,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Loan<'_, A>, SendTimeoutError> {
-        match self.slot(len, deadline) {
-            Ok(slot) => Ok(Loan::new(self, slot, len)),
-            Err(why) => Err(self.try_send_error(why).into()),
+        match self.slot_at_once(len) {
+            Some(slot) => Ok(Loan::new(self, slot, len)),
+            None => self.loan_slowly_until(len, deadline()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn loan_slowly(&self, len: usize) -> Result<Loan<'_, A>, SendError> {
+        let slot = self.wait_for_slot(len, None).map_err(|why| self.try_send_error(why))?;
+        Ok(Loan::new(self, slot, len))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_loan_slowly(&self, len: usize) -> Result<Loan<'_, A>, TrySendError> {
+        let slot = self.slot_slowly(len, true).map_err(|why| self.try_send_error(why))?;
+        Ok(Loan::new(self, slot, len))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn loan_slowly_until(
+        &self,
+        len: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Loan<'_, A>, SendTimeoutError> {
+        let slot = self.wait_for_slot(len, deadline).map_err(|why| self.try_send_error(why))?;
+        Ok(Loan::new(self, slot, len))
     }
 
     /// Sends a copy of `message`, waiting until there is a slot.
@@ -200,7 +228,14 @@ impl<A: Access> Sender<A> {
     /// ```
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<(), SendError> {
-        match self.slot(message.len(), || None) {
+        // The way that needs no questions is worth keeping straight.
+        if self.send_at_once(message) { Ok(()) } else { self.send_slowly(message) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&self, message: &[u8]) -> Result<(), SendError> {
+        match self.wait_for_slot(message.len(), None) {
             Ok(slot) => self.fill(slot, message).map_err(SendError::Corrupt),
             Err(why) => Err(self.try_send_error(why).into()),
         }
@@ -220,7 +255,13 @@ impl<A: Access> Sender<A> {
     /// ```
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<(), TrySendError> {
-        match self.try_slot(message.len()) {
+        if self.send_at_once(message) { Ok(()) } else { self.try_send_slowly(message) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn try_send_slowly(&self, message: &[u8]) -> Result<(), TrySendError> {
+        match self.slot_slowly(message.len(), true) {
             Ok(slot) => self.fill(slot, message).map_err(TrySendError::Corrupt),
             Err(why) => Err(self.try_send_error(why)),
         }
@@ -268,7 +309,13 @@ impl<A: Access> Sender<A> {
         message: &[u8],
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<(), SendTimeoutError> {
-        match self.slot(message.len(), deadline) {
+        if self.send_at_once(message) { Ok(()) } else { self.send_slowly_until(message, deadline()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slowly_until(&self, message: &[u8], deadline: Option<Instant>) -> Result<(), SendTimeoutError> {
+        match self.wait_for_slot(message.len(), deadline) {
             Ok(slot) => self.fill(slot, message).map_err(SendTimeoutError::Corrupt),
             Err(why) => Err(self.try_send_error(why).into()),
         }
@@ -292,15 +339,6 @@ impl<A: Access> Sender<A> {
         SendBatch::new(self)
     }
 
-    /// A slot, waiting for it.
-    #[inline(always)]
-    fn slot(&self, len: usize, deadline: impl FnOnce() -> Option<Instant>) -> Result<mpmc::Loan, NoSlot> {
-        match self.slot_at_once(len) {
-            Some(slot) => Ok(slot),
-            None => self.wait_for_slot(len, deadline()),
-        }
-    }
-
     /// A slot, if there is one now.
     #[inline(always)]
     pub(super) fn try_slot(&self, len: usize) -> Result<mpmc::Loan, NoSlot> {
@@ -313,9 +351,10 @@ impl<A: Access> Sender<A> {
     /// The way that needs no questions: somebody receives, nothing is wrong, and there is a slot.
     #[inline(always)]
     fn slot_at_once(&self, len: usize) -> Option<mpmc::Loan> {
-        let part = &self.end.part;
-        let good = len <= self.slot_size() && part.receivers().anybody() && part.corruption().is_none();
-        if good { self.queue.loan() } else { None }
+        let good = len <= self.slot_size()
+            && Census(self.receivers.word()).anybody()
+            && self.end.part.corruption().is_none();
+        if good { self.queue.loan_at_once() } else { None }
     }
 
     /// A slot, if there is one now, or else why not. `all`: not only near by.
@@ -382,21 +421,41 @@ impl<A: Access> Sender<A> {
         self.queue.loan().map(|slot| self.queue.give_back(slot)).is_some()
     }
 
-    /// Sends a copy, in a slot that was lent.
+    /// Sends a copy, if that needs no questions.
     #[inline(always)]
-    fn fill(&self, mut slot: mpmc::Loan, message: &[u8]) -> Result<(), Corrupt> {
+    fn send_at_once(&self, message: &[u8]) -> bool {
+        let Some(mut slot) = self.slot_at_once(message.len()) else { return false };
         self.queue.write(&mut slot, message);
         self.commit(slot, message.len(), 0)
     }
 
-    /// Sends what is in a slot that was lent.
+    /// Sends a copy, in a slot that was lent.
+    fn fill(&self, mut slot: mpmc::Loan, message: &[u8]) -> Result<(), Corrupt> {
+        self.queue.write(&mut slot, message);
+        if self.commit(slot, message.len(), 0) {
+            return Ok(());
+        }
+        self.end.part.corruption().map_or(Ok(()), Err)
+    }
+
+    /// Sends what is in a slot that was lent. If not, this process's ends are poisoned.
     #[inline(always)]
-    pub(super) fn commit(&self, slot: mpmc::Loan, len: usize, kind: u16) -> Result<(), Corrupt> {
-        let part = &self.end.part;
-        self.queue.commit(slot, Note::message(len as u32, kind).0).map_err(|corrupt| part.poison(corrupt))?;
+    pub(super) fn commit(&self, slot: mpmc::Loan, len: usize, kind: u16) -> bool {
+        let note = Note::message(len as u32, kind).0;
+        if let Err(slot) = self.queue.commit_at_once(slot, note) {
+            if !self.commit_slowly(slot, note) {
+                return false;
+            }
+        }
         self.counts.message(len as u64);
-        part.items.notify_after_rmw();
-        Ok(())
+        self.end.part.items.notify_after_rmw();
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn commit_slowly(&self, slot: mpmc::Loan, note: u64) -> bool {
+        self.queue.commit(slot, note).map_err(|corrupt| self.end.part.poison(corrupt)).is_ok()
     }
 
     /// Gives a slot back unsent.
@@ -524,7 +583,7 @@ impl<A: Access> Sender<A> {
 fn spread(part: &Arc<Participant>) -> u32 {
     let slots = part.pool.extent().slots;
     // By the golden ratio of 2³²: any number of them lie far apart.
-    let number = u32::from(part.line.0).wrapping_add(part.ends.next() as u32 * 64);
+    let number = u32::from(part.line.0).wrapping_add(part.ends.next().get().wrapping_mul(64));
     let turn = u64::from(number.wrapping_mul(0x9e37_79b9));
     ((turn * u64::from(slots)) >> 32) as u32
 }
