@@ -90,7 +90,8 @@ fn ask(mut to: impl Sender, mut from: impl Receiver) -> Task {
 fn turns(window: Window, to: &mut impl Sender, from: &mut impl Receiver) -> Result<Tally> {
     let (mut message, mut tally, mut sent) = (Message::new(), Tally::default(), 0);
     window.wait();
-    while !window.over() {
+    // Once at least, however late the kernel lets it come.
+    while sent == 0 || !window.over() {
         for _ in 0..AT_ONCE {
             to.send(message.compose())?;
             from.receive(|arrived| tally.read(arrived))?;
@@ -122,7 +123,7 @@ fn send(mut to: impl Sender) -> Task {
     Box::new(move |window| {
         let (mut message, mut tally, mut sent) = (Message::new(), Tally::default(), 0);
         window.wait();
-        while !window.over() {
+        while sent == 0 || !window.over() {
             to.send_many(&mut message, AT_ONCE)?;
             sent += AT_ONCE;
         }
