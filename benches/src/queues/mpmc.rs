@@ -43,7 +43,7 @@ pub const QUEUE_PROCESSES: Contender = Contender {
     open: Open::Processes(Between {
         offer: |shape, members| {
             (0..shape.queues()).try_for_each(|queue| {
-                let offer = options(Some(Spin::of(shape))).offer().map_err(Error::other)?;
+                let offer = options::<1>(Some(Spin::of(shape))).offer().map_err(Error::other)?;
                 Ok(members.iter_mut().try_for_each(|member| offer.give_to(member, &key(queue)))?)
             })
         },
@@ -61,15 +61,16 @@ fn key(queue: usize) -> String {
     format!("RINGWAY_QUEUES_QUEUE_{queue}")
 }
 
-/// A queue whose ends never sleep, where they spin.
-fn options(spin: Option<Spin>) -> Options {
+/// A queue whose ends never sleep, where they spin; for so many messages, of which so many may share a slot.
+fn options<const BATCH: usize>(spin: Option<Spin>) -> Options {
     let wait = if spin.is_some() { Wait::Spin } else { Wait::default() };
-    Options::new().slots(SLOTS).slot_size(SIZE).wait(wait)
+    let size = if BATCH == 1 { SIZE } else { BATCH * (SIZE + 8) };
+    Options::new().slots(SLOTS / BATCH).slot_size(size).wait(wait)
 }
 
 fn between_threads<const BATCH: usize>(shape: Shape, spin: Option<Spin>) -> Result<Vec<Task>> {
     tasks(shape, || {
-        let (sender, receiver) = options(spin).pair().map_err(Error::other)?;
+        let (sender, receiver) = options::<BATCH>(spin).pair().map_err(Error::other)?;
         Ok(Pair::<BATCH> { sender, receiver, spin })
     })
 }
@@ -108,12 +109,12 @@ impl ends::Queue for Offered {
 
     fn sender(&self) -> Result<Self::Sender> {
         let spin = Some(self.spin);
-        Ok(End { end: options(spin).sender_of(&self.offer).map_err(Error::other)?, spin })
+        Ok(End { end: options::<1>(spin).sender_of(&self.offer).map_err(Error::other)?, spin })
     }
 
     fn receiver(&self) -> Result<Self::Receiver> {
         let spin = Some(self.spin);
-        Ok(End { end: options(spin).receiver_of(&self.offer).map_err(Error::other)?, spin })
+        Ok(End { end: options::<1>(spin).receiver_of(&self.offer).map_err(Error::other)?, spin })
     }
 }
 
@@ -127,11 +128,14 @@ struct End<E, const BATCH: usize> {
 impl<const BATCH: usize> ends::Sender for End<Sender, BATCH> {
     #[inline]
     fn send(&mut self, message: &[u8; SIZE]) -> Result<()> {
-        let Some(spin) = self.spin else { return self.end.send(message).map_err(Error::other) };
-        spin.until(|| match self.end.try_send(message) {
-            Err(TrySendError::Full) => None,
-            sent => Some(sent.map_err(Error::other)),
-        })
+        match self.spin {
+            // It spins by itself.
+            None | Some(Spin::Hint) => self.end.send(message).map_err(Error::other),
+            Some(spin) => spin.until(|| match self.end.try_send(message) {
+                Err(TrySendError::Full | TrySendError::Exhausted(_)) => None,
+                sent => Some(sent.map_err(Error::other)),
+            }),
+        }
     }
 
     #[inline]
@@ -162,6 +166,7 @@ impl<const BATCH: usize> ends::Receiver for End<Receiver, BATCH> {
     #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<()> {
         match self.spin {
+            None | Some(Spin::Hint) if BATCH == 1 => read(&self.end.recv().map_err(Error::other)?),
             Some(spin) if BATCH == 1 => read(&spin.until(|| there(self.end.try_recv()))?),
             Some(spin) => {
                 let batch = spin.until(|| there(self.end.try_recv_batch(BATCH)))?;

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod copy;
+mod fetch;
 mod queue;
 mod slots;
 

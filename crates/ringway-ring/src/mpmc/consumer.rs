@@ -136,6 +136,7 @@ impl<P: Pool, A: Access> Consumer<P, A> {
     #[inline(always)]
     fn try_take(&self, walk: &mut Walk<'_, P>, seen: Seen) -> Option<Taken> {
         let slot = seen.cell.slot();
+        self.pool.will_read(slot);
         let state = self.pool.state(slot);
         // Relaxed: what was in it when the cell was filled is seen, by way of the cell.
         let found = State(state.load(Ordering::Relaxed));

@@ -56,6 +56,24 @@ pub trait Pool {
     /// The lease of a line: `generation:63 unswept:1`.
     fn lease(&self, line: Line) -> &Common;
 
+    /// The caller will soon write to the slot, if it is free then. Only speed depends on it.
+    #[inline(always)]
+    fn will_write(&self, slot: u32) {
+        let _ = slot;
+    }
+
+    /// The caller will soon take the slot and read what is in it. Only speed depends on it.
+    #[inline(always)]
+    fn will_read(&self, slot: u32) {
+        let _ = slot;
+    }
+
+    /// The caller will soon fill the cell at a position. Only speed depends on it.
+    #[inline(always)]
+    fn will_fill(&self, position: u64) {
+        let _ = position;
+    }
+
     /// The caller is about to write the slot's payload with plain stores.
     ///
     /// Production does nothing; a model checks here that nobody else is using it.
@@ -117,6 +135,21 @@ impl<P: Pool> Pool for &P {
     #[inline(always)]
     fn lease(&self, line: Line) -> &Common {
         (**self).lease(line)
+    }
+
+    #[inline(always)]
+    fn will_write(&self, slot: u32) {
+        (**self).will_write(slot);
+    }
+
+    #[inline(always)]
+    fn will_read(&self, slot: u32) {
+        (**self).will_read(slot);
+    }
+
+    #[inline(always)]
+    fn will_fill(&self, position: u64) {
+        (**self).will_fill(position);
     }
 
     #[inline(always)]

@@ -110,6 +110,8 @@ impl<P: Pool, A: Access> Producer<P, A> {
         let next = if slot + 1 < self.pool.slots() { slot + 1 } else { 0 };
         // Relaxed: as above.
         self.rotor.store(u64::from(next), Ordering::Relaxed);
+        // While the payload is written.
+        self.pool.will_fill(self.reached.load(Ordering::Relaxed));
         self.pool.writing(slot);
         Some(Loan(Ticket::new(self.pool.id(), slot, found.uses())))
     }
@@ -174,6 +176,8 @@ impl<P: Pool, A: Access> Producer<P, A> {
                     && queue(&self.pool, &mut walk, seen, loan.slot(), loan.0.uses) =>
             {
                 walk.end::<Many>(&self.reached);
+                // Before somebody waits for it.
+                self.pool.will_write(self.rotor.load(Ordering::Relaxed) as u32);
                 Ok(())
             }
             _ => Err(loan),

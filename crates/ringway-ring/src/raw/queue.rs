@@ -2,7 +2,7 @@
 
 use core::{fmt, num::NonZeroU32, ptr::NonNull, slice};
 
-use super::{Lent, copy};
+use super::{Lent, copy, fetch};
 use crate::{
     At, Corrupt,
     mpmc::{
@@ -233,6 +233,27 @@ impl Pool for LentPool {
         };
         // SAFETY: the word itself.
         unsafe { self.common(place, 0) }
+    }
+
+    #[inline(always)]
+    fn will_write(&self, slot: u32) {
+        if slot < self.extent.slots {
+            fetch::to_write(self.places.slots.as_ptr().wrapping_add(2 * slot as usize));
+            fetch::to_write(self.payload(slot).as_ptr());
+        }
+    }
+
+    #[inline(always)]
+    fn will_read(&self, slot: u32) {
+        if slot < self.extent.slots {
+            fetch::to_write(self.places.slots.as_ptr().wrapping_add(2 * slot as usize));
+            fetch::to_read(self.payload(slot).as_ptr());
+        }
+    }
+
+    #[inline(always)]
+    fn will_fill(&self, position: u64) {
+        fetch::to_write(self.places.cells.as_ptr().wrapping_add((position & self.mask) as usize));
     }
 
     fn lease(&self, line: Line) -> &Common {
