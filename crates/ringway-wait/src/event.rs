@@ -88,6 +88,9 @@ use crate::{
     spinner::Spinner,
 };
 
+/// Rounds of a spin, some microseconds, after which one who never sleeps gives its processor away in between.
+const ROUNDS: u32 = 3;
+
 /// The shared words of an event.
 ///
 /// `sleepers` lies on a cache line that nothing else changes; the words of a line change around sleeps only, and may share one.
@@ -279,9 +282,12 @@ impl<W: EventWords> Event<W> {
         mut look: impl FnMut() -> Option<R>,
         more: impl Fn() -> bool,
     ) -> Option<R> {
+        let mut rounds = 0u32;
         let go_on = || {
-            // Whether those that it waits for run elsewhere cannot be told. Where it has but one processor they may need it.
-            if self.one_processor {
+            rounds = rounds.saturating_add(1);
+            // Whether those that it waits for run elsewhere cannot be told. Where it has but one processor they may need it; and if it
+            // never sleeps, and waits for long, they may be more than there are processors.
+            if self.one_processor || !self.spinner.parks() && rounds > ROUNDS {
                 std::thread::yield_now();
             }
             true

@@ -15,6 +15,9 @@ use crate::{
     primitive::{Ordering, Word},
 };
 
+/// How many messages ahead lines are asked for.
+const AHEAD: u64 = 2;
+
 /// A message that was taken, until it is released or put back.
 ///
 /// One that is dropped stays taken until its participant leaves or dies.
@@ -59,8 +62,21 @@ impl<P: Pool, A: Access> Consumer<P, A> {
         let mut walk = Walk::begin(&self.pool, Hint::Head, &self.reached);
         let seen = walk.look().filter(|seen| seen.age == Age::Now && seen.cell.slot() < self.pool.slots())?;
         let taken = self.try_take(&mut walk, seen)?;
+        // Before somebody waits for it.
+        if let Some(slot) = walk.slot_ahead(AHEAD) {
+            self.pool.will_read(slot);
+        }
         walk.end::<A>(&self.reached);
         Some(taken)
+    }
+
+    /// Whether the first place that is looked at has no message, nor had one that somebody has taken: then there is nothing to take. For who
+    /// looks again and again: a few loads.
+    #[inline(always)]
+    #[must_use]
+    pub fn finds_nothing(&self) -> bool {
+        let walk = Walk::begin(&self.pool, Hint::Head, &self.reached);
+        walk.look().is_some_and(|seen| seen.age == Age::Before)
     }
 
     /// Takes the first message, if there is one. Lock-free. That there is none was true at the look that found it.

@@ -15,6 +15,9 @@ use crate::{
     primitive::{Ordering, Word},
 };
 
+/// How many slots ahead lines are asked for.
+const AHEAD: u32 = 6;
+
 /// Slots that are looked at where somebody waits for one: they come back in order, more or less.
 const NEAR: u32 = 8;
 
@@ -71,7 +74,10 @@ impl<P: Pool, A: Access> Producer<P, A> {
     #[inline(always)]
     pub fn loan_at_once(&self) -> Option<Loan> {
         // Relaxed: private, and wherever it begins is good.
-        self.try_slot(self.rotor.load(Ordering::Relaxed) as u32)
+        let slot = self.rotor.load(Ordering::Relaxed) as u32;
+        self.pool.will_fill(self.reached.load(Ordering::Relaxed));
+        self.pool.will_write(slot);
+        self.try_slot(slot)
     }
 
     /// Lends a slot, if one of the next few is free.
@@ -110,8 +116,6 @@ impl<P: Pool, A: Access> Producer<P, A> {
         let next = if slot + 1 < self.pool.slots() { slot + 1 } else { 0 };
         // Relaxed: as above.
         self.rotor.store(u64::from(next), Ordering::Relaxed);
-        // While the payload is written.
-        self.pool.will_fill(self.reached.load(Ordering::Relaxed));
         self.pool.writing(slot);
         Some(Loan(Ticket::new(self.pool.id(), slot, found.uses())))
     }
@@ -176,8 +180,10 @@ impl<P: Pool, A: Access> Producer<P, A> {
                     && queue(&self.pool, &mut walk, seen, loan.slot(), loan.0.uses) =>
             {
                 walk.end::<Many>(&self.reached);
-                // Before somebody waits for it.
-                self.pool.will_write(self.rotor.load(Ordering::Relaxed) as u32);
+                // Before somebody waits for them. Relaxed: as above.
+                let ahead = self.rotor.load(Ordering::Relaxed) as u32 + AHEAD;
+                let slots = self.pool.slots();
+                self.pool.will_write(if ahead < slots { ahead } else { ahead.wrapping_sub(slots) });
                 Ok(())
             }
             _ => Err(loan),

@@ -88,6 +88,16 @@ impl<'a, P: Pool> Walk<'a, P> {
         Some(Seen { cell, age: cell.age(lap), lap })
     }
 
+    /// The slot that the cell so many places further on queues, if it is filled.
+    #[inline(always)]
+    pub(super) fn slot_ahead(&self, places: u64) -> Option<u32> {
+        let at = self.at.wrapping_add(places);
+        // Relaxed: only a hint.
+        let cell = Cell(self.pool.cell(at).load(Ordering::Relaxed));
+        let lap = at >> self.pool.cells().trailing_zeros();
+        (cell.age(lap) == Age::Now).then(|| cell.slot())
+    }
+
     /// What to say of a cell that is of no lap near here, though the hint has not moved.
     #[cold]
     pub(super) fn nonsense(&self, seen: Seen) -> Corrupt {

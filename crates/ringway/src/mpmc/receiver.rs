@@ -394,26 +394,26 @@ impl<A: Access> Receiver<A> {
             let note = Note(self.queue.note(&taken));
             (taken, note)
         };
-        match self.try_take(true) {
-            Ok(taken) => return Ok(noted(taken)),
+        let Some(deadline) = deadline else { return self.try_take(true).map(noted) };
+        match self.try_take(false) {
             Err(NoMessage::Empty) => {}
-            Err(why) => return Err(why),
+            done => return done.map(noted),
         }
-        let Some(deadline) = deadline else { return Err(NoMessage::Empty) };
         let received = self.counts.received();
         self.lag.borrow_mut().fall_back(received.wrapping_sub(self.caught_up.replace(received)));
-        match self.try_take(false) {
-            Ok(taken) => return Ok(noted(taken)),
-            Err(NoMessage::Empty) => {}
-            Err(why) => return Err(why),
-        }
         self.counts.wait();
         let part = &self.end.part;
         let turns = Turns::new(&part.items);
         let present = || turns.present(part);
-        let look = || match self.try_take(turns.thorough(part)) {
-            Err(NoMessage::Empty) => None,
-            done => Some(done),
+        let look = || {
+            let thorough = turns.thorough(part);
+            if !thorough && self.queue.finds_nothing() {
+                return None;
+            }
+            match self.try_take(thorough) {
+                Err(NoMessage::Empty) => None,
+                done => Some(done),
+            }
         };
         let found = part.items.wait(deadline, &part.crowd, present, look, || !self.queue.is_empty());
         found.unwrap_or(Err(NoMessage::Empty)).map(noted)

@@ -29,13 +29,14 @@ impl Turns {
     }
 
     /// Whether this look is to be a thorough one.
+    #[inline(always)]
     pub(super) fn thorough(&self, part: &Participant) -> bool {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
         // Who sleeps watches the others anyway.
-        if !self.parks && turn == 0 {
+        if !self.parks && turn == SOME - 1 {
             part.crowd.watch(part.present());
         }
-        self.sleeps.get() || turn % SOME == 0
+        self.sleeps.get() || turn % SOME == SOME - 1
     }
 }
