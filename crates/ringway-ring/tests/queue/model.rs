@@ -1,6 +1,6 @@
 //! What a queue is held to: participants in one thread, and what a queue in a vector would do.
 //!
-//! The fuzz target `queue` has this file, too, with calls that libFuzzer thinks up, and words overwritten in between.
+//! The fuzz target `mpmc` has this file, too, with calls that libFuzzer thinks up, and words overwritten in between.
 
 use std::collections::VecDeque;
 
