@@ -39,7 +39,7 @@ pub(crate) enum What {
     /// Sends as many loans as it has, up to `which`.
     CommitAll,
     Take,
-    /// Takes up to `which` messages.
+    /// Takes up to `which` messages; a length says after how many it wants no more.
     TakeMany,
     /// Reads the first of the messages in a slot that it has not read yet.
     Read,
@@ -224,7 +224,10 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
             What::GiveBack | What::Write | What::Pack | What::Commit => self.with_loan(call, line),
             What::CommitAll => self.commit_all(line, which.into()),
             What::Take => self.take(line),
-            What::TakeMany => self.take_many(line, which.into()),
+            What::TakeMany => {
+                let wants = if len % 4 == 0 { usize::MAX } else { usize::from(len % 4) };
+                self.take_many(line, which.into(), wants);
+            }
             What::Read | What::Release | What::Lose | What::PutBack | What::Reuse => {
                 self.with_taken(call, line);
             }
@@ -396,11 +399,14 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
         }
     }
 
-    fn take_many(&mut self, line: u16, most: usize) {
+    fn take_many(&mut self, line: u16, most: usize, wants: usize) {
         let Some(participant) = &self.participants[usize::from(line)] else { return };
         let (mut all, waiting) = (Vec::new(), self.queue.len());
-        let count = participant.consumer.take_many(most, |taken| all.push(taken));
-        self.expect(count == Ok(waiting.min(most)), "as many as there are are taken");
+        let count = participant.consumer.take_many(most, |taken| {
+            all.push(taken);
+            all.len() < wants
+        });
+        self.expect(count == Ok(waiting.min(most).min(wants)), "as many as there are are taken");
         assert!(all.len() <= most && count.is_ok_and(|count| count == all.len()) || count.is_err());
         all.into_iter().for_each(|taken| self.took(line, taken));
     }

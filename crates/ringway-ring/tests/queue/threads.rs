@@ -187,7 +187,13 @@ fn receive<A: Access>(run: &Run, line: Line, had: &mut Vec<Receipt>, random: &mu
         if most == 1 {
             held.extend(consumer.take().unwrap());
         } else {
-            consumer.take_many(most, |taken| held.push(taken)).unwrap();
+            let mut goes_on = || !random.once_in(8);
+            consumer
+                .take_many(most, |taken| {
+                    held.push(taken);
+                    goes_on()
+                })
+                .unwrap();
         }
         for taken in &held[before..] {
             let note = Note(consumer.note(taken));
