@@ -13,6 +13,7 @@ pub mod control;
 pub mod header;
 pub mod lossy;
 mod memory;
+pub mod mpmc;
 pub mod oracle;
 mod queue;
 pub mod records;
@@ -43,8 +44,15 @@ pub struct Seed {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[header::TARGET, records::TARGET, control::TARGET, oracle::TARGET, lossy::TARGET, slots::TARGET];
+pub const TARGETS: &[Target] = &[
+    header::TARGET,
+    records::TARGET,
+    control::TARGET,
+    oracle::TARGET,
+    lossy::TARGET,
+    slots::TARGET,
+    mpmc::TARGET,
+];
 
 /// The most steps that are taken of one input: time goes into many inputs rather than long ones.
 const STEPS: usize = 512;

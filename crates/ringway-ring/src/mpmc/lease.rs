@@ -30,7 +30,11 @@ pub trait Notes {
     fn messages(&self, slot: u32, note: u64) -> u32;
 }
 
-/// Bits, one a slot: words of 64, all 0, enough for the slots.
+/// Bits, one a slot: how many words of 64 are enough for the slots.
+///
+/// ```
+/// assert_eq!(ringway_ring::mpmc::scratch(65), 2);
+/// ```
 #[must_use]
 pub const fn scratch(slots: u32) -> usize {
     slots.div_ceil(64) as usize

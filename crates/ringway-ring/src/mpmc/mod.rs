@@ -128,10 +128,56 @@
 //!
 //! # Bad memory
 //!
-//! Slot numbers are checked, laps that cannot be are [`Corrupt`], walks end after at most two laps, and who is overtaken a
+//! Slot numbers are checked, laps that cannot be are [`Corrupt`](crate::Corrupt), walks end after at most two laps, and who is overtaken a
 //! million times in one call gives up. A participant whose slot's state was changed by somebody who must not finds out before it sends.
 //! But *whose* a slot is is said by shared words alone: who scribbles on them can have two participants lent one slot, as who
 //! scribbles on payloads can change what is being read.
+//!
+//! # Example
+//!
+//! ```
+//! use ringway_ring::{Extent, LentPool, Places, mpmc::{self, Consumer, Fate, Line, Note, Producer}};
+//! # use core::ptr::NonNull;
+//! # // A queue of four slots over private memory: words, then the payloads.
+//! # #[derive(Clone, Copy)]
+//! # #[repr(align(64))]
+//! # struct Part([u8; 64]);
+//! # let (mut words, mut data) = ([0u64; 20], [Part([0; 64]); 4]);
+//! # let words = NonNull::from(&mut words).cast::<u64>();
+//! # let at = |n| unsafe { words.add(n) };
+//! # let (tail, head, leases, slots, losses, cells) = (at(0), at(1), at(2), at(4), at(12), at(16));
+//! # let data = NonNull::from(&mut data).cast();
+//! # let places = Places { tail, head, leases, lease_stride: 8, lines: 2, slots, losses, cells, data };
+//! # let extent = Extent { slots: 4, size: 64, stride: 64 };
+//! # let pool = unsafe { LentPool::new(places, extent) };
+//! // A process takes part on a line of its own.
+//! let (sends, receives) = (Line(0), Line(1));
+//! let mut bits = [0; mpmc::scratch(4)];
+//! for line in [sends, receives] {
+//!     mpmc::attach(&pool, line, Fate::Again, &pool, &mut bits)?;
+//! }
+//! let producer = Producer::<_>::new(&pool, sends, 0);
+//! let consumer = Consumer::<_>::new(&pool, receives);
+//!
+//! let mut loan = producer.loan().expect("a slot is free");
+//! producer.write(&mut loan, b"hello");
+//! producer.commit(loan, Note::message(5, 7).0)?;
+//!
+//! let taken = consumer.take()?.expect("it was sent");
+//! let note = Note(consumer.note(&taken));
+//! assert_eq!((consumer.payload(&taken, note)?, note.kind()), (&b"hello"[..], 7));
+//!
+//! // It dies here, with the message. Whoever has the proof sweeps its line; the message comes again.
+//! drop((consumer, taken));
+//! let is_gone = || true;
+//! assert!(mpmc::sweep(&pool, sends, receives, Fate::Again, &pool, &mut bits, is_gone)?);
+//!
+//! let consumer = Consumer::<_>::new(&pool, sends);
+//! let taken = consumer.take()?.expect("it is back");
+//! assert!(Note(consumer.note(&taken)).comes_again());
+//! consumer.release(taken);
+//! # Ok::<(), ringway_ring::Corrupt>(())
+//! ```
 //!
 //! # Sources
 //!

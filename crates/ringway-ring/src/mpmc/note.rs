@@ -6,6 +6,14 @@ const PACKED: u64 = 1 << 48;
 const AGAIN: u64 = 1 << 49;
 
 /// What is in a slot: `flags:16 kind:16 len:32`.
+///
+/// ```
+/// use ringway_ring::mpmc::Note;
+///
+/// let note = Note::message(5, 7);
+/// assert_eq!((note.len(), note.kind(), note.is_packed()), (5, 7, false));
+/// assert!(note.again().comes_again());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Note(pub u64);
 

@@ -1,7 +1,7 @@
 //! A participant that has its slot taken away by a scribbler may share it with another one: no payload is touched here while
 //! another thread is at work.
 
-use std::{cell::Cell, thread};
+use std::{cell::Cell, num::NonZero, thread};
 
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use ringway_ring::{
@@ -41,7 +41,7 @@ impl Counted<'_> {
 }
 
 impl Pool for Counted<'_> {
-    fn id(&self) -> u64 {
+    fn id(&self) -> NonZero<u32> {
         self.pool.id()
     }
 
@@ -118,7 +118,12 @@ fn work<P: Pool + Copy, S: Access, R: Access>(
             4 => loans.pop().into_iter().for_each(|loan| _ = producer.commit(loan, operand.into())),
             5 => _ = producer.commit_all(loans.drain(..).take(4).map(|loan| (loan, 0))),
             6 => taken.extend(consumer.take().ok().flatten()),
-            7 => _ = consumer.take_many(usize::from(operand) % 4, |message| taken.push(message)),
+            7 => {
+                _ = consumer.take_many(usize::from(operand) % 4, |message| {
+                    taken.push(message);
+                    operand < 128
+                });
+            }
             8 => taken.pop().into_iter().for_each(|message| consumer.release(message)),
             9 => taken.pop().into_iter().for_each(|message| consumer.lose(message, operand.into())),
             10 => taken.pop().into_iter().for_each(|message| _ = consumer.put_back(message, 0)),

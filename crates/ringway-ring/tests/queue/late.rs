@@ -198,6 +198,22 @@ fn a_sweeper_that_dies_while_it_puts_back_leaves_the_message_to_the_next_one() {
 }
 
 #[test]
+fn what_a_sweep_frees_or_takes_over_is_of_a_new_use_for_a_sweep_that_found_the_old_one() {
+    let memory = memory(2);
+    let pool = memory.pool();
+    let word = |slot| pool.state(slot).load(Ordering::Relaxed);
+    let freed = loan(pool, DEAD).slot();
+    send(pool, OTHER);
+    let back = take(pool, DEAD).unwrap().0.slot();
+    assert_eq!((word(freed), word(back)), (1, 1 << 20 | 2));
+    let dies = Meanwhile::new(pool, || {}, || panic!("dies here: expected"));
+    catch_unwind(AssertUnwindSafe(|| dies.sweep(FIRST, DEAD, Fate::Again))).unwrap_err();
+    assert_eq!((word(freed), word(back)), (1 << 20, 1 << 20 | 1 << 4 | 3));
+    assert!(sweeps(pool, SECOND, FIRST, Fate::Again));
+    assert_eq!(word(back), 2 << 20 | 2 << 4 | 3);
+}
+
+#[test]
 fn what_was_noted_as_lost_by_one_that_died_then_does_not_come_again() {
     let memory = memory(1);
     let pool = memory.pool();

@@ -7,7 +7,7 @@
 //! | `strange` | what is of another queue is refused |
 //! | `threads` | every message arrives once, whole, in its sender's order, whoever dies |
 //! | `hostile` | whatever the words hold, calls end, with `Ok`, `None` or `Err` |
-//! | `model`, `memory`, `random`, `watchdog` | what they are made with; the fuzz target `queue` has the first two as well |
+//! | `model`, `memory`, `random`, `watchdog` | what they are made with; the fuzz target `mpmc` has the first two as well |
 
 mod hostile;
 mod late;

@@ -1,6 +1,6 @@
 //! What a queue is held to: participants in one thread, and what a queue in a vector would do.
 //!
-//! The fuzz target `queue` has this file, too, with calls that libFuzzer thinks up, and words overwritten in between.
+//! The fuzz target `mpmc` has this file, too, with calls that libFuzzer thinks up, and words overwritten in between.
 
 use std::collections::VecDeque;
 
@@ -39,7 +39,7 @@ pub(crate) enum What {
     /// Sends as many loans as it has, up to `which`.
     CommitAll,
     Take,
-    /// Takes up to `which` messages.
+    /// Takes up to `which` messages; a length says after how many it wants no more.
     TakeMany,
     /// Reads the first of the messages in a slot that it has not read yet.
     Read,
@@ -81,7 +81,7 @@ pub(crate) struct Call {
     pub(crate) who: u8,
     /// With which of its loans or messages, or which other participant; or with how many.
     pub(crate) which: u8,
-    /// Bytes of a message, modulo those that fit.
+    /// Bytes of a message, modulo those that fit; one that loans, commits or takes tries it at once first, if this is odd.
     pub(crate) len: u16,
 }
 
@@ -219,12 +219,15 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
             What::Detach => self.detach(line),
             What::Die => self.die(line),
             What::Sweep => self.sweep(line, u16::from(which) % LINES, fate),
-            What::Loan => self.loan(line, false),
-            What::LoanNear => self.loan(line, true),
+            What::Loan => self.loan(line, false, len % 2 != 0),
+            What::LoanNear => self.loan(line, true, false),
             What::GiveBack | What::Write | What::Pack | What::Commit => self.with_loan(call, line),
             What::CommitAll => self.commit_all(line, which.into()),
-            What::Take => self.take(line),
-            What::TakeMany => self.take_many(line, which.into()),
+            What::Take => self.take(line, len % 2 != 0),
+            What::TakeMany => {
+                let wants = if len % 4 == 0 { usize::MAX } else { usize::from(len % 4) };
+                self.take_many(line, which.into(), wants);
+            }
             What::Read | What::Release | What::Lose | What::PutBack | What::Reuse => {
                 self.with_taken(call, line);
             }
@@ -300,10 +303,12 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
         }
     }
 
-    fn loan(&mut self, line: u16, near: bool) {
+    fn loan(&mut self, line: u16, near: bool, at_once: bool) {
         let free = self.free();
         let Some(participant) = &mut self.participants[usize::from(line)] else { return };
-        let loan = if near { participant.producer.loan_near() } else { participant.producer.loan() };
+        let producer = &participant.producer;
+        let first = if at_once { producer.loan_at_once() } else { None };
+        let loan = first.or_else(|| if near { producer.loan_near() } else { producer.loan() });
         let is_lent = loan.is_some();
         if let Some(loan) = loan {
             participant.loans.push(Holding(loan, Content::default()));
@@ -357,7 +362,9 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
             _ => {
                 let Holding(loan, content) = loans.swap_remove(which);
                 let slot = loan.slot();
-                let sent = producer.commit(loan, content.note().0);
+                let note = content.note().0;
+                let first = if len % 2 != 0 { producer.commit_at_once(loan, note) } else { Err(loan) };
+                let sent = first.or_else(|loan| producer.commit(loan, note));
                 self.sent(slot, content, sent.is_ok());
             }
         }
@@ -385,10 +392,11 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
         self.done += usize::from(sent);
     }
 
-    fn take(&mut self, line: u16) {
+    fn take(&mut self, line: u16, at_once: bool) {
         let Some(participant) = &self.participants[usize::from(line)] else { return };
         let (expected, is_empty) = (self.queue.is_empty(), participant.consumer.is_empty());
-        let taken = participant.consumer.take();
+        let first = if at_once { participant.consumer.take_at_once() } else { None };
+        let taken = first.map_or_else(|| participant.consumer.take(), |taken| Ok(Some(taken)));
         let is_as_said = taken.as_ref().is_ok_and(|taken| taken.is_some() != is_empty);
         self.expect(is_empty == expected && is_as_said, "there is a message or none");
         if let Ok(Some(taken)) = taken {
@@ -396,11 +404,14 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
         }
     }
 
-    fn take_many(&mut self, line: u16, most: usize) {
+    fn take_many(&mut self, line: u16, most: usize, wants: usize) {
         let Some(participant) = &self.participants[usize::from(line)] else { return };
         let (mut all, waiting) = (Vec::new(), self.queue.len());
-        let count = participant.consumer.take_many(most, |taken| all.push(taken));
-        self.expect(count == Ok(waiting.min(most)), "as many as there are are taken");
+        let count = participant.consumer.take_many(most, |taken| {
+            all.push(taken);
+            all.len() < wants
+        });
+        self.expect(count == Ok(waiting.min(most).min(wants)), "as many as there are are taken");
         assert!(all.len() <= most && count.is_ok_and(|count| count == all.len()) || count.is_err());
         all.into_iter().for_each(|taken| self.took(line, taken));
     }
@@ -478,15 +489,15 @@ impl<'a, S: Access, R: Access> Model<'a, S, R> {
         }
         let mut sent = self.queue.len();
         while sent > 0 {
-            self.take(0);
+            self.take(0, false);
             let call = Call { what: What::Read, who: 0, which: 0, len: 0 };
             self.call(call);
             self.call(Call { what: What::Release, ..call });
             sent -= 1;
         }
-        self.take(0);
+        self.take(0, false);
         for _ in 0..=self.birth.slots {
-            self.loan(0, false);
+            self.loan(0, false, false);
         }
         self.check();
         self.detach(0);

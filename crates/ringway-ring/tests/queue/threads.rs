@@ -135,7 +135,7 @@ fn send<A: Access>(run: &Run, line: Line, next: &mut u64, random: &mut Random) -
             if number == run.plan.each {
                 break;
             }
-            let Some(mut loan) = producer.loan() else { break };
+            let Some(mut loan) = producer.loan_at_once().or_else(|| producer.loan()) else { break };
             if random.once_in(8) {
                 producer.give_back(loan);
                 continue;
@@ -165,7 +165,10 @@ fn send<A: Access>(run: &Run, line: Line, next: &mut u64, random: &mut Random) -
         } else if random.once_in(2) {
             producer.commit_all(batch).unwrap();
         } else {
-            batch.into_iter().for_each(|(loan, note)| producer.commit(loan, note).unwrap());
+            for (loan, note) in batch {
+                let first = producer.commit_at_once(loan, note);
+                first.or_else(|loan| producer.commit(loan, note)).unwrap();
+            }
         }
         *next = number;
         if run.dies(random) {
@@ -185,9 +188,15 @@ fn receive<A: Access>(run: &Run, line: Line, had: &mut Vec<Receipt>, random: &mu
         let before = held.len();
         let most = 1 + random.below(4) as usize;
         if most == 1 {
-            held.extend(consumer.take().unwrap());
+            held.extend(consumer.take_at_once().or_else(|| consumer.take().unwrap()));
         } else {
-            consumer.take_many(most, |taken| held.push(taken)).unwrap();
+            let mut goes_on = || !random.once_in(8);
+            consumer
+                .take_many(most, |taken| {
+                    held.push(taken);
+                    goes_on()
+                })
+                .unwrap();
         }
         for taken in &held[before..] {
             let note = Note(consumer.note(taken));
