@@ -81,10 +81,10 @@ use std::time::Instant;
 
 use crate::{
     Crowd, Signs, Wait,
-    bell::{NAP, passed},
+    bell::NAP,
     crowd::{Patience, lines_of},
     life::sooner,
-    primitive::{Common, Count, Futex, Ordering, fence_after_rmw, full_fence, one_processor},
+    primitive::{Common, Count, Futex, Ordering, fence_after_rmw, full_fence, one_processor, passed},
     spinner::Spinner,
 };
 
