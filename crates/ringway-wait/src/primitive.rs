@@ -369,7 +369,7 @@ pub fn full_fence() {
 #[inline(always)]
 pub(crate) fn fence_after_rmw() {
     #[cfg(any(ringway_loom, not(target_arch = "x86_64")))]
-    imp::fence(Ordering::SeqCst);
+    full_fence();
     #[cfg(all(not(ringway_loom), target_arch = "x86_64"))]
     imp::compiler_fence(Ordering::SeqCst);
 }
