@@ -1,6 +1,7 @@
 //! What the models share: a ring's memory and words as loom sees them, kills, and the explorer.
 #![cfg(ringway_loom)]
 
+pub mod event;
 pub mod kill;
 pub mod life;
 mod table;

@@ -62,7 +62,7 @@ use std::time::{Duration, Instant};
 use crate::{
     Life, Wait, Whose, Words,
     life::sooner,
-    primitive::{Flag, Ordering, full_fence, processor},
+    primitive::{Flag, Ordering, full_fence, passed, processor},
     spinner::Spinner,
 };
 
@@ -288,10 +288,6 @@ impl<W: Words> Bell<W> {
         self.words.asleep(Whose::Mine).store(RETIRED | ATTENTION | self.awake, Ordering::Release);
         self.notify();
     }
-}
-
-pub(crate) fn passed(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// The own `processor` word.

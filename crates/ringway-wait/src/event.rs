@@ -34,8 +34,8 @@
 //! - *News just before the sleep.* As with two ([`Bell`](crate::Bell)): of W1, W2, W3 against S2, S3, S4 at least one side sees the other.
 //!   What W4 loads lies behind W2 and what it compares before S3: a waker that takes an old `sleeps` for the present one is one whose
 //!   news the look finds.
-//! - *The ring comes before the wait.* Who counted in `sleeps` what W4 loads had loaded the bell before; W5 changes it: no sleep. Who
-//!   loads the bell after W5 counts after W4, and is not what `rung` speaks of.
+//! - *The ring comes before the wait.* Who loads the bell after W5 (S1 is an Acquire, W5 a Release) counts after W4, and is not what `rung`
+//!   speaks of; and it looks at the news. Who is counted in what W4 loads has loaded the bell before W5 changes it: no sleep.
 //! - *A ring for several.* The kernel wakes one thread of a line, and W7 says that the line was rung for, so that the others of its threads
 //!   are hidden. The one woken finds the bell changed, and shows them again (S7), *behind a fence and before it looks*. Whoever has
 //!   news from then on sees them; news from before then it finds itself, and if there are more than it takes, it
@@ -80,11 +80,11 @@
 use std::time::Instant;
 
 use crate::{
-    Crowd, Signs, Wait,
-    bell::{NAP, passed},
+    Crowd, LINES, Signs, Wait,
+    bell::NAP,
     crowd::{Patience, lines_of},
     life::sooner,
-    primitive::{Common, Count, Futex, Ordering, fence_after_rmw, full_fence, one_processor},
+    primitive::{Common, Count, Futex, Ordering, fence_after_rmw, full_fence, one_processor, passed},
     spinner::Spinner,
 };
 
@@ -132,8 +132,9 @@ impl<W: EventWords> Event<W> {
     ///
     /// # Panics
     ///
-    /// If there is no such line.
+    /// If there is no such line, or if there are more than [`LINES`].
     pub fn attach(words: W, line: usize, wait: Wait) -> Self {
+        assert!(words.lines() <= LINES, "{} lines, of which there can be {LINES}", words.lines());
         assert!(line < words.lines(), "line {line} of {}", words.lines());
         let event = Self {
             words,
@@ -221,8 +222,8 @@ impl<W: EventWords> Event<W> {
 
     /// Wakes one thread of a line, unless that was done; says whether it did.
     fn ring(&self, line: usize) -> bool {
-        // Acquire: pairs with the Release in `show`: who counted had loaded the bell before it is bumped (W4 with S2).
-        let sleeps = self.words.sleeps(line).load(Ordering::Acquire);
+        // Relaxed: what came with the bit, or something later (W3); nobody is in it who has seen the bell bumped below (S1 with W5).
+        let sleeps = self.words.sleeps(line).load(Ordering::Relaxed);
         // Relaxed: if it says so the system call was before that.
         if self.words.rung(line).load(Ordering::Relaxed) == sleeps {
             return false;
@@ -231,7 +232,7 @@ impl<W: EventWords> Event<W> {
         // Release: pairs with the Acquires of S1 and S6.
         self.words.bell(line).bump(Ordering::Release);
         let woken = self.words.bell(line).wake();
-        // Relaxed: behind a system call; one that still sees the old number rings again (W7).
+        // Relaxed: it is behind a system call; one that still sees the old number rings again (W7).
         self.words.rung(line).store(sleeps, Ordering::Relaxed);
         woken > 0
     }
@@ -346,9 +347,9 @@ impl<W: EventWords> Event<W> {
 
     /// Has those rung for that are here (S2, S3; S7).
     fn show(&self) {
-        // Release: pairs with the Acquire in `ring`.
-        self.words.sleeps(self.line).fetch_add(1, Ordering::Release);
-        // Release: pairs with the Acquires in `notify_unfenced` and `rise`.
+        // Relaxed: ordered by the Release below.
+        self.words.sleeps(self.line).fetch_add(1, Ordering::Relaxed);
+        // Release: pairs with the Acquires in `notify_unfenced` and `rise`: it brings the count, and who is here.
         self.words.sleepers().fetch_or(1 << self.line, Ordering::Release);
         full_fence();
     }

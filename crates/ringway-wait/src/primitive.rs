@@ -317,7 +317,8 @@ pub struct Awaited<'a> {
     expected: u32,
 }
 
-/// Sleeps as the model has it, on words of one queue. No time passes in a model: with a deadline it comes back at once.
+/// Sleeps as the model has it, on words of one queue. No time passes in a model: with a deadline it comes back when others have run,
+/// woken by them or not.
 #[cfg(ringway_loom)]
 pub fn wait_any<'a, const N: usize>(
     words: impl IntoIterator<Item = Awaited<'a>>,
@@ -325,17 +326,24 @@ pub fn wait_any<'a, const N: usize>(
 ) -> bool {
     let words: Vec<_> = words.into_iter().take(N).collect();
     match words.first().and_then(|first| first.word.queue.as_deref()) {
-        Some(queue) if deadline.is_none() => {
+        Some(queue) => {
             let mut sleepers = queue.lock().unwrap();
             // The kernel compares under the lock of each word's queue, once; who changes a word afterwards finds the sleeper.
             if words.iter().all(Awaited::holds) {
                 let told = std::sync::Arc::new(loom::sync::Condvar::new());
                 let words = words.iter().map(|awaited| std::ptr::from_ref(awaited.word)).collect();
                 sleepers.push(Sleeper { words, told: told.clone() });
-                drop(told.wait(sleepers).unwrap());
+                if deadline.is_none() {
+                    drop(told.wait(sleepers).unwrap());
+                } else {
+                    drop(sleepers);
+                    loom::thread::yield_now();
+                    let mut sleepers = queue.lock().unwrap();
+                    sleepers.retain(|sleeper| !std::sync::Arc::ptr_eq(&sleeper.told, &told));
+                }
             }
         }
-        _ => loom::thread::yield_now(),
+        None => loom::thread::yield_now(),
     }
     true
 }
@@ -361,9 +369,22 @@ pub fn full_fence() {
 #[inline(always)]
 pub(crate) fn fence_after_rmw() {
     #[cfg(any(ringway_loom, not(target_arch = "x86_64")))]
-    imp::fence(Ordering::SeqCst);
+    full_fence();
     #[cfg(all(not(ringway_loom), target_arch = "x86_64"))]
     imp::compiler_fence(Ordering::SeqCst);
+}
+
+/// Whether the deadline has passed. In a model it has at each third look of a thread at the clock: after it has slept once.
+pub(crate) fn passed(deadline: Option<Instant>) -> bool {
+    #[cfg(not(ringway_loom))]
+    return deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    #[cfg(ringway_loom)]
+    return deadline.is_some() && LOOKS.with(|looks| looks.replace(looks.get() + 1) % 3 == 2);
+}
+
+#[cfg(ringway_loom)]
+loom::thread_local! {
+    static LOOKS: std::cell::Cell<u32> = std::cell::Cell::new(0);
 }
 
 /// A turn of a spin loop.
