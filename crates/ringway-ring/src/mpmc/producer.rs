@@ -44,7 +44,7 @@ impl Loan {
 pub struct Producer<P, A = Many> {
     pool: P,
     line: Line,
-    /// The slot to try first.
+    /// The turn of the slot to try first.
     rotor: Word,
     /// A position before which all cells are filled.
     reached: Word,
@@ -74,10 +74,7 @@ impl<P: Pool, A: Access> Producer<P, A> {
     #[inline(always)]
     pub fn loan_at_once(&self) -> Option<Loan> {
         // Relaxed: private, and wherever it begins is good.
-        let slot = self.rotor.load(Ordering::Relaxed) as u32;
-        self.pool.will_fill(self.reached.load(Ordering::Relaxed));
-        self.pool.will_write(slot);
-        self.try_slot(slot)
+        self.try_turn(self.rotor.load(Ordering::Relaxed) as u32)
     }
 
     /// Lends a slot, if one of the next few is free.
@@ -89,19 +86,20 @@ impl<P: Pool, A: Access> Producer<P, A> {
     fn loan_of(&self, most: u32) -> Option<Loan> {
         let slots = self.pool.slots();
         // Relaxed: as in `loan_at_once`.
-        let mut slot = self.rotor.load(Ordering::Relaxed) as u32;
+        let mut turn = self.rotor.load(Ordering::Relaxed) as u32;
         for _ in 0..most {
-            let loan = self.try_slot(slot);
+            let loan = self.try_turn(turn);
             if loan.is_some() {
                 return loan;
             }
-            slot = if slot + 1 < slots { slot + 1 } else { 0 };
+            turn = if turn + 1 < slots { turn + 1 } else { 0 };
         }
         None
     }
 
     #[inline(always)]
-    fn try_slot(&self, slot: u32) -> Option<Loan> {
+    fn try_turn(&self, turn: u32) -> Option<Loan> {
+        let slot = slot_of(turn, self.pool.slots());
         let state = self.pool.state(slot);
         // Acquire: pairs with the Release that freed it, for an end that is the only one (A1): the last reader's reads.
         let found = State(state.load(Ordering::Acquire));
@@ -113,7 +111,7 @@ impl<P: Pool, A: Access> Producer<P, A> {
         if !A::change(state, found.0, lent.0, Ordering::Acquire) {
             return None;
         }
-        let next = if slot + 1 < self.pool.slots() { slot + 1 } else { 0 };
+        let next = if turn + 1 < self.pool.slots() { turn + 1 } else { 0 };
         // Relaxed: as above.
         self.rotor.store(u64::from(next), Ordering::Relaxed);
         self.pool.writing(slot);
@@ -183,7 +181,8 @@ impl<P: Pool, A: Access> Producer<P, A> {
                 // Before somebody waits for them. Relaxed: as above.
                 let ahead = self.rotor.load(Ordering::Relaxed) as u32 + AHEAD;
                 let slots = self.pool.slots();
-                self.pool.will_write(if ahead < slots { ahead } else { ahead.wrapping_sub(slots) });
+                let ahead = if ahead < slots { ahead } else { ahead.wrapping_sub(slots) };
+                self.pool.will_write(slot_of(ahead, slots));
                 Ok(())
             }
             _ => Err(loan),
@@ -264,6 +263,20 @@ impl<P: Pool, A: Access> Producer<P, A> {
     pub fn pool(&self) -> &P {
         &self.pool
     }
+}
+
+/// Slots whose states share a line,
+const SHARING: u32 = 4;
+/// and lines that turns go around before they come back to one.
+const LINES: u32 = 8;
+
+/// The slot of a turn. Slots whose turns follow each other have states on different lines: what a sender is lent next is not on the line
+/// that a receiver is taking from it.
+#[inline(always)]
+fn slot_of(turn: u32, slots: u32) -> u32 {
+    let (round, rest) = (turn & !(SHARING * LINES - 1), turn % (SHARING * LINES));
+    // The last round may not be a whole one.
+    if round + SHARING * LINES <= slots { round + rest % LINES * SHARING + rest / LINES } else { turn }
 }
 
 /// Puts a slot behind all that is queued. The slot is the caller's.

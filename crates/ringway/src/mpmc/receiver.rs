@@ -14,7 +14,7 @@ use ringway_ring::{
     mpmc::{self, Access, Consumer, Many, Note, Sole},
 };
 use ringway_segment::Offer;
-use ringway_wait::Lag;
+use ringway_wait::{Lag, primitive::pause};
 
 use super::{
     Options, Received, ReceivedBatch,
@@ -28,6 +28,9 @@ use super::{
     turns::Turns,
 };
 use crate::{AttachError, Corrupt, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, after};
+
+/// Looks of a receiver before it takes the slow way: about a microsecond.
+const LOOKS: u32 = 64;
 
 /// A receiving end of a queue; see the [module](super).
 ///
@@ -109,9 +112,12 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Result<Received<'_>, RecvError> {
-        if let Some((taken, note)) = self.take_at_once() {
-            return Ok(Received::alone(&self.end, taken, note));
-        }
+        while {
+            if let Some((taken, note)) = self.take_at_once() {
+                return Ok(Received::alone(&self.end, taken, note));
+            }
+            self.will_be_there()
+        } {}
         match self.message_slowly(Some(None)) {
             Some(received) => Ok(received),
             None => Err(self.answer.recv()),
@@ -256,9 +262,12 @@ impl<A: Access> Receiver<A> {
         &self,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Received<'_>, RecvTimeoutError> {
-        if let Some((taken, note)) = self.take_at_once() {
-            return Ok(Received::alone(&self.end, taken, note));
-        }
+        while {
+            if let Some((taken, note)) = self.take_at_once() {
+                return Ok(Received::alone(&self.end, taken, note));
+            }
+            self.will_be_there()
+        } {}
         match self.message_slowly(Some(deadline())) {
             Some(received) => Ok(received),
             None => Err(self.answer.timeout()),
@@ -290,6 +299,22 @@ impl<A: Access> Receiver<A> {
             Ok(slot) => self.set_rest(Rest::new(slot)),
             Err(corrupt) => drop(self.poison(corrupt)),
         }
+    }
+
+    /// Waits for a moment; whether then the first place that is looked at has something new. Who has to wait for longer, or to ask questions,
+    /// has time for the slow way.
+    #[cold]
+    #[inline(never)]
+    fn will_be_there(&self) -> bool {
+        if !self.queue.finds_nothing() {
+            return false;
+        }
+        let received = self.counts.received();
+        self.lag.borrow_mut().fall_back(received.wrapping_sub(self.caught_up.replace(received)));
+        (0..LOOKS).any(|_| {
+            pause(1);
+            !self.queue.finds_nothing()
+        })
     }
 
     /// A message. `deadline`: `None` not to wait.
@@ -399,8 +424,6 @@ impl<A: Access> Receiver<A> {
             Err(NoMessage::Empty) => {}
             done => return done.map(noted),
         }
-        let received = self.counts.received();
-        self.lag.borrow_mut().fall_back(received.wrapping_sub(self.caught_up.replace(received)));
         self.counts.wait();
         let part = &self.end.part;
         let turns = Turns::new(&part.items);
