@@ -4,6 +4,7 @@
 pub mod event;
 pub mod kill;
 pub mod life;
+mod pool;
 mod table;
 
 use std::{
@@ -18,6 +19,7 @@ use loom::{
 };
 use ringway_wait::{Wait, primitive::Futex};
 
+pub use pool::{AGAIN, Notes, Pool};
 pub use table::{Line, Table};
 
 /// No spinning: loom has no use for it.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     At, Corrupt,
-    primitive::{Ordering, Word},
+    primitive::{Ordering, Word, fence},
 };
 
 /// How many messages ahead lines are asked for.
@@ -141,7 +141,9 @@ impl<P: Pool, A: Access> Consumer<P, A> {
                 Age::After => {}
                 Age::Unknown => return Err(walk.nonsense(seen)),
             }
-            // Somebody else has taken it.
+            // Somebody else has taken it. Acquire: pairs with the Release of the take: what was queued by then is seen behind it, or
+            // there would be nothing to take where there always is something.
+            fence(Ordering::Acquire);
             if !walk.pass::<A>() {
                 walk.again()?;
             }
@@ -160,8 +162,8 @@ impl<P: Pool, A: Access> Consumer<P, A> {
             return None;
         }
         let taken = State::new(found.uses().wrapping_add(1), self.line, Tag::Reading);
-        // Relaxed: the payload is ordered by the cell. The take.
-        if !A::change(state, found.0, taken.0, Ordering::Relaxed) {
+        // The take. Release: pairs with the fence of those who find it taken; the payload is ordered by the cell.
+        if !A::change(state, found.0, taken.0, Ordering::Release) {
             return None;
         }
         walk.step();
@@ -259,6 +261,8 @@ impl<P: Pool, A: Access> Consumer<P, A> {
                 Age::Now | Age::After => {}
                 Age::Unknown => return false,
             }
+            // Acquire: as in `next`.
+            fence(Ordering::Acquire);
             if !walk.pass::<A>() && walk.again().is_err() {
                 return false;
             }

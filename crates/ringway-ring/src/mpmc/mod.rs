@@ -59,6 +59,8 @@
 //! - *Laps*: a walk loads the hint, a cell, and the hint again. If that has not moved, the cell is of the lap before, this one, or
 //!   the next: of three laps, which 3 bits tell apart. A participant that sleeps for a thousand laps finds the hint moved and
 //!   begins anew.
+//! - *Nothing to take is exact*: who walks past a message that was taken has seen, by a fence, all that was queued when it was
+//!   taken; so a cell that is not filled behind it was not then.
 //!
 //! # Death
 //!
