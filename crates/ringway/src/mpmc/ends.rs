@@ -33,7 +33,8 @@ impl SendingEnd {
     pub(super) fn receivers_gone(&self) -> Gone {
         let gone = self.part.receivers().gone();
         // Those who were gone before are not missed.
-        if self.had_come == Some(came(&self.part)) { Gone::NeverCame } else { gone }
+        let missed = !self.part.stays && self.had_come != Some(came(&self.part));
+        if gone == Gone::No || missed { gone } else { Gone::NeverCame }
     }
 }
 
