@@ -7,6 +7,7 @@ pub mod clean;
 pub mod doctor;
 pub mod exit;
 pub mod get;
+mod look;
 pub mod ls;
 mod place;
 pub mod put;

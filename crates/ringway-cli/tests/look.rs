@@ -147,7 +147,7 @@ fn stat_says_all_there_is_to_know_with_units() {
                 "state": "awake", "held": true, "pid": put.id(),
                 "position_bytes": 24, "sleeps": 0, "rings": 0, "processor": null,
             },
-            "receiver": nobody,
+            "receiver": nobody, "queue": null,
         })
     );
     let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
