@@ -144,9 +144,17 @@ impl fmt::Display for Ring {
         }
         if let Some(queue) = &self.queue {
             queue.lines(&mut line)?;
+            // Those who are there have lines of their own.
+            for (what, end) in [("senders", &self.sender), ("receivers", &self.receiver)] {
+                if !end.held {
+                    line(what, end.to_string())?;
+                }
+            }
         }
-        line("sender", format!("{:#}", self.sender))?;
-        line("receiver", format!("{:#}", self.receiver))?;
+        if self.queue.is_none() {
+            line("sender", format!("{:#}", self.sender))?;
+            line("receiver", format!("{:#}", self.receiver))?;
+        }
         if !self.attached {
             line("attached", "nobody: `ringway clean` is for such rings".into())?;
         }
