@@ -370,7 +370,10 @@ fn a_queue_is_in_its_file_as_the_page_says() {
     assert_eq!(data, (HEADER + parts.len).next_multiple_of(page_size()));
     assert_eq!(file.metadata().unwrap().len() as usize, data + page_size());
 
-    tx.send(b"hello").unwrap();
+    let mut loan = tx.loan(5).unwrap();
+    loan.copy_from_slice(b"hello");
+    loan.set_kind(0xabcd);
+    loan.send();
     let rx = options.receiver("x").unwrap();
     assert_eq!((shared("senders"), shared("receivers")), (1 << 63 | 1, 1 << 63 | 2));
     assert_eq!((shared("attached"), shared("came")), (3, 1));
@@ -383,7 +386,7 @@ fn a_queue_is_in_its_file_as_the_page_says() {
     let slot = (cell >> 4 & 0xffff) as usize;
     assert_eq!((cell & 0xf, cell >> 20), (1 << 1 | 1, 0), "filled, in the first lap, with use 0");
     assert_eq!(state(slot), 1, "sent by line 0");
-    assert_eq!(word(HEADER + parts.slots + 16 * slot + 8), 5, "its note");
+    assert_eq!(word(HEADER + parts.slots + 16 * slot + 8), 0xabcd << 32 | 5, "its note");
     assert_eq!(word(data + 128 * slot) as u32, u32::from_ne_bytes(*b"hell"));
     let message = rx.recv().unwrap();
     assert_eq!(state(slot), 1 << 20 | 1 << 4 | 2, "being read by line 1, with use 1");
@@ -403,15 +406,12 @@ fn a_queue_is_in_its_file_as_the_page_says() {
 
 #[test]
 fn a_small_queue_is_byte_for_byte_as_the_page_has_it() {
-    let offer = mpmc::Options::new().slots(4).slot_size(64).offer().unwrap();
+    let offer = mpmc::Options::new().slots(1).slot_size(page_size()).offer().unwrap();
     let tx = mpmc::Sender::attach(&offer).unwrap();
-    let parts = Parts::of(tx.capacity() as u32);
-    let mut loan = tx.loan(5).unwrap();
-    loan.copy_from_slice(b"hello");
-    loan.set_kind(0xabcd);
-    loan.send();
+    assert_eq!(tx.capacity(), 1);
+    let parts = Parts::of(1);
     let mut batch = tx.batch();
-    batch.push(b"a").unwrap();
+    batch.push(b"hello").unwrap();
     batch.push(b"").unwrap();
     batch.send();
     tx.close().unwrap();
