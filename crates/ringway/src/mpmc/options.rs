@@ -98,8 +98,8 @@ impl<S: Access, R: Access> Options<S, R> {
     /// How many slots the queue shall have, at least, 1 to 65536: so many messages it holds, those in somebody's hands
     /// included. A queue that is there already is joined if it has as many or more.
     ///
-    /// It takes 12 KiB, and for each slot 32 bytes and its size rounded up to 64; all slots together are rounded up to a power of two, and
-    /// what that gives is more slots.
+    /// It takes 16 KiB, and for each slot 24 bytes, 8 for a cell, of which there are a power of two, and its size rounded up to 64. These
+    /// sizes together are rounded up to a power of two, and what that gives is more slots.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = Some(slots);
         self
