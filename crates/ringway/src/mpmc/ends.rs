@@ -48,6 +48,8 @@ impl Drop for SendingEnd {
     fn drop(&mut self) {
         let part = &self.part;
         if part.segment().is_ours() {
+            // Those who died before this one leaves are not the last.
+            part.recover();
             part.senders().leave(part.line, false);
             if !part.senders().anybody() {
                 // Who waits for a message hears that none will come.
@@ -102,6 +104,8 @@ impl Drop for ReceivingEnd {
     fn drop(&mut self) {
         let part = &self.part;
         if part.segment().is_ours() {
+            // As above.
+            part.recover();
             part.receivers().leave(part.line, false);
             if !part.receivers().anybody() {
                 // Who waits for a slot hears that none will come.
