@@ -393,6 +393,9 @@ fn a_queue_that_somebody_takes_part_in_stays_and_it_is_said_who() {
         format!("x  in use: senders {pid}, {pid}; receiver {pid}\ny  in use: receiver {pid}\n")
     );
     assert_eq!(rings(&place), ["ringway.x", "ringway.y"]);
+    // A dead one does not use it.
+    with_a_killed_queue_sender(&place, "y");
+    assert_eq!(prints(&place, &["clean", "--all", "y"]), format!("y  in use: receiver {pid}\n"));
 }
 
 #[test]

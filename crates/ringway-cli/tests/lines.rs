@@ -62,6 +62,14 @@ fn await_sent(place: &Place, messages: u64) {
     stat_until(place, |status| status["sent_messages"] == messages);
 }
 
+fn await_participants(place: &Place, senders: usize, receivers: usize) {
+    stat_until(place, |status| {
+        let all = status["queue"]["participants"].as_array();
+        let count = |what: &str| all.map(|all| all.iter().filter(|it| it[what] == true).count());
+        (count("sends"), count("receives")) == (Some(senders), Some(receivers))
+    });
+}
+
 fn await_content(path: &Path, content: &str) {
     let limit = Instant::now() + PATIENCE;
     while fs::read(path).unwrap() != content.as_bytes() {
@@ -175,11 +183,7 @@ fn each_line_of_two_senders_comes_to_one_of_three_receivers() {
     // All take part before the first line is sent: nobody comes too late, and nobody finds that all have left.
     let receivers: Vec<_> = copies.iter().map(|copy| recv(&place, copy, &[])).collect();
     let mut senders: Vec<_> = (0..2).map(|_| sending(&place, &[])).collect();
-    stat_until(&place, |status| {
-        let all = status["queue"]["participants"].as_array();
-        let count = |what: &str| all.map(|all| all.iter().filter(|it| it[what] == true).count());
-        count("sends") == Some(2) && count("receives") == Some(3)
-    });
+    await_participants(&place, 2, 3);
     let halves = [numbers(1, 20_000), numbers(20_001, 40_000)];
     thread::scope(|scope| {
         for ((_, input), half) in senders.iter_mut().zip(&halves) {
@@ -241,6 +245,7 @@ fn a_killed_sender_is_not_missed_while_another_sends() {
     input.write_all(b"first\n").unwrap();
     await_sent(&place, 1);
     let (other, mut input) = sending(&place, &[]);
+    await_participants(&place, 2, 0);
     let copy = place.path("copy");
     let recv = recv(&place, &copy, &[]);
     await_content(&copy, "first\n");
@@ -301,6 +306,23 @@ fn what_recv_could_not_write_stays_in_the_queue() {
     recv.stdout(File::create("/dev/full").unwrap());
     fails(recv, 1, "stays in the queue");
     assert_eq!(received(&place, &[]), numbers(1, 100));
+}
+
+#[test]
+fn of_what_was_written_in_part_only_the_rest_stays_in_the_queue() {
+    let place = Place::new();
+    let [first, second, third] = ["1", "2", "3"].map(|digit| digit.repeat(30_000) + "\n");
+    let original = place.file("original", [first, second, third.clone()].concat().as_bytes());
+    succeeds(send(&place, &original, &["--slot-size", "32K"]));
+    // A pipe takes two of three lines, which are written at once; then there is nobody to read the rest.
+    let mut recv = place.ringway(&["recv", "x"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = recv.stdout.take().unwrap();
+    output.read_exact(&mut [0]).unwrap();
+    drop(output);
+    let (status, said) = end(recv);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("stays in the queue"), "{said}");
+    assert!(received(&place, &[]) == third);
 }
 
 #[test]
@@ -372,6 +394,12 @@ fn a_line_that_no_slot_holds_is_named_and_those_before_it_are_sent() {
         fails(send, 1, "line 2 is longer than the 7 bytes that the queue carries");
         assert_eq!(received(&place, &[]), "fits\n");
     }
+    // It is said before the line has ended: there may be no end.
+    let (send, mut input) = sending(&place, &["--slot-size", "7"]);
+    input.write_all(b"too long").unwrap();
+    let (status, said) = end(send);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("line 1 is longer"), "{said}");
     // What fits exactly does, whoever made the queue.
     let original = place.file("original", b"1234567");
     let mut send = place.ringway(&["send", "x", "--slot-size", "7"]);
