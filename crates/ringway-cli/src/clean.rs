@@ -140,6 +140,7 @@ impl fmt::Display for Line {
                     _ => write!(f, ", and with it what was pending: {}", ring.pending()),
                 }
             }
+            (Became::InUse, Some(Ring { queue: Some(queue), .. })) => write!(f, "in use: {}", queue.users()),
             (Became::InUse, Some(ring)) => match (ring.sender.holder(), ring.receiver.holder()) {
                 (None, None) => f.write_str("in use: somebody is just coming or going"),
                 (Some(sender), None) => write!(f, "in use: sender {sender}"),

@@ -33,12 +33,24 @@ pub struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn new(exit: Exit, words: impl Into<String>) -> Self {
+        Self { exit, words: words.into() }
+    }
+
+    /// With more words.
+    pub(crate) fn adding(mut self, words: &str) -> Self {
+        self.words += "; ";
+        self.words += words;
+        self
+    }
+
     pub(crate) fn input(error: io::Error) -> Self {
         Self::stream("read standard input", error)
     }
 
-    pub(crate) fn output(error: io::Error) -> Self {
-        Self::stream("write standard output (what was not written stays in the ring)", error)
+    /// `from`: what was to be written, and stays.
+    pub(crate) fn output(from: &str, error: io::Error) -> Self {
+        Self::stream(&format!("write standard output (what was not written stays in the {from})"), error)
     }
 
     pub(crate) fn print(error: io::Error) -> Self {
@@ -184,6 +196,7 @@ fn exit(error: &Error) -> Exit {
                 _ => Exit::Failed,
             },
             AttachError::Open(error) => not_opened(error),
+            AttachError::Slots { .. } => Exit::Usage,
             _ => Exit::Failed,
         },
         _ => Exit::Failed,

@@ -1,8 +1,7 @@
 //! `ringway get NAME`: a ring to standard output.
 
 use std::{
-    fs::File,
-    io::{self, IoSlice, Write},
+    io::{self, IoSlice},
     time::Duration,
 };
 
@@ -32,7 +31,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // Nobody will be told of that death.
     let mut orphaned = options.sender_is_dead();
     let mut rx = options.ring().receiver(options.name()).map_err(Error::from)?;
-    let mut output = stream::raw(io::stdout()).map_err(Failure::output)?;
+    let mut output = stream::raw(io::stdout()).map_err(Failure::print)?;
     let progress = options.progress(None);
     let (mut begun, mut headless) = (false, false);
     loop {
@@ -75,10 +74,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
                 break;
             }
         }
-        if let Err(error) = write_all(&mut output, &mut slices) {
+        if let (_, Err(error)) = stream::write_all(&mut output, &mut slices) {
             drop(slices);
             batch.put_back();
-            return Err(Failure::output(error));
+            return Err(Failure::output("ring", error));
         }
         progress.inc(bytes as u64);
         if let Some(failure) = broken {
@@ -86,18 +85,5 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     progress.finish();
-    Ok(())
-}
-
-fn write_all(output: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        match output.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut slices, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
     Ok(())
 }

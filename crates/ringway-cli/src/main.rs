@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use ringway_cli::{bench, clean, doctor, exit::Failure, get, ls, put, stat, stream};
+use ringway_cli::{bench, clean, doctor, exit::Failure, get, ls, put, recv, send, stat, stream};
 
 /// Messages between processes through shared memory.
 #[derive(Debug, Parser)]
@@ -34,6 +34,19 @@ enum Command {
     ///
     /// Either side may start first.
     Get(stream::Options),
+    /// Sends the lines of standard input to a queue, one line, one message; any number of these may run at once.
+    ///
+    /// Either side may start first. A message has any bytes but the newline, and may be empty. A line is sent as soon as it was
+    /// read. This ends with 0 once all is in the queue, received or not. If it fails, it says which line was the first that was
+    /// not sent.
+    Send(send::Options),
+    /// Receives messages of a queue, and writes each and a newline to standard output; any number of these may run at once.
+    ///
+    /// Either side may start first. Each message goes to one of those that receive. This ends with 0 when all senders have left
+    /// and nothing more is there, or after as many messages as --count says. If the last sender was killed, it says so, after
+    /// what was sent, and ends with 4. What it had received and not written when it is killed another one receives. If the
+    /// output cannot be written, what was not stays in the queue.
+    Recv(recv::Options),
     /// Shows the rings that are there, one a line: name, capacity, what is pending, both ends, and whether nobody is attached.
     ///
     /// Looking changes nothing, and nobody notices. What has a ring's name and is none, or may not be read, is named on
@@ -66,6 +79,8 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(options).map_err(Failure::from),
         Command::Put(options) => put::run(&options),
         Command::Get(options) => get::run(&options),
+        Command::Send(options) => send::run(&options),
+        Command::Recv(options) => recv::run(&options),
         Command::Ls(options) => ls::run(&options),
         Command::Stat(options) => stat::run(&options),
         Command::Clean(options) => clean::run(&options),

@@ -1,4 +1,4 @@
-//! A ring seen from outside, as `ls` and `stat` say it.
+//! A ring or a queue seen from outside, as `ls` and `stat` say it.
 
 use std::{fmt, path::PathBuf};
 
@@ -8,7 +8,9 @@ use ringway::{
 };
 use serde::Serialize;
 
-/// A ring, for programs. Units are in the names.
+use crate::look::Queue;
+
+/// A ring or a queue, for programs. Units are in the names.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ring {
     pub(crate) name: String,
@@ -26,8 +28,11 @@ pub(crate) struct Ring {
     closed: bool,
     /// Somebody who lives holds an end, or is about to take one.
     pub(crate) attached: bool,
+    /// Of a queue: all that send, and all that receive.
     pub(crate) sender: End,
     pub(crate) receiver: End,
+    /// `None` of a ring.
+    pub(crate) queue: Option<Queue>,
 }
 
 /// An end of a ring, for programs.
@@ -37,9 +42,10 @@ pub(crate) struct End {
     /// A process that lives holds it: the kernel says so.
     held: bool,
     pid: Option<u32>,
-    position_bytes: u64,
-    sleeps: u32,
-    rings: u32,
+    /// `None` of a queue, here and below.
+    position_bytes: Option<u64>,
+    sleeps: Option<u32>,
+    rings: Option<u32>,
     processor: Option<u32>,
 }
 
@@ -51,6 +57,7 @@ impl Ring {
                 (layout::KIND_SLOTS, _) => "slots",
                 (layout::KIND_LOSSY, true) => "lossy, oldest",
                 (layout::KIND_LOSSY, false) => "lossy, newest",
+                (layout::queue::KIND_QUEUE, _) => "mpmc",
                 _ => "spsc",
             },
             layout_version: status.layout_version,
@@ -63,15 +70,20 @@ impl Ring {
             sent_messages: status.sent,
             closed: status.closed,
             attached: status.attached,
-            sender: End::new(&status.sender),
-            receiver: End::new(&status.receiver),
+            sender: End::new(&status.sender, status.queue.is_none()),
+            receiver: End::new(&status.receiver, status.queue.is_none()),
+            queue: status.queue.as_ref().map(|queue| Queue::new(queue, status.flags)),
             path: status.path,
         }
     }
 
     /// What is pending, for people.
     pub(crate) fn pending(&self) -> Pending {
-        Pending { bytes: self.pending_bytes, messages: self.pending_messages }
+        Pending {
+            bytes: self.pending_bytes,
+            messages: self.pending_messages,
+            slots: self.queue.as_ref().map(|queue| queue.slot_count),
+        }
     }
 }
 
@@ -81,7 +93,7 @@ impl End {
         self.pid.filter(|_| self.held)
     }
 
-    fn new(end: &inspect::End) -> Self {
+    fn new(end: &inspect::End, of_ring: bool) -> Self {
         Self {
             state: match end.state {
                 State::NeverCame => "never_came",
@@ -94,9 +106,9 @@ impl End {
             },
             held: end.state.is_held(),
             pid: end.pid,
-            position_bytes: end.position,
-            sleeps: end.sleeps,
-            rings: end.rings,
+            position_bytes: of_ring.then_some(end.position),
+            sleeps: of_ring.then_some(end.sleeps),
+            rings: of_ring.then_some(end.rings),
             processor: end.processor,
         }
     }
@@ -106,7 +118,7 @@ impl End {
 impl fmt::Display for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |what: &str, says: String| writeln!(f, "{what:<10}{says}");
-        line("ring", self.name.clone())?;
+        line(if self.queue.is_some() { "queue" } else { "ring" }, self.name.clone())?;
         if let Some(path) = &self.path {
             line("file", path.display().to_string())?;
         }
@@ -121,13 +133,28 @@ impl fmt::Display for Ring {
                 allocated => format!("{size}, of which {} there: the rest was given back", Bytes(allocated)),
             },
         )?;
-        let closed = if self.closed { "; closed by the sender" } else { "" };
+        let closed = match (self.closed, &self.queue) {
+            (false, _) => "",
+            (true, None) => "; closed by the sender",
+            (true, Some(_)) => "; closed by all senders",
+        };
         line("pending", format!("{}{closed}", self.pending()))?;
         if let Some(sent) = self.sent_messages {
             line("sent", Messages(sent).to_string())?;
         }
-        line("sender", format!("{:#}", self.sender))?;
-        line("receiver", format!("{:#}", self.receiver))?;
+        if let Some(queue) = &self.queue {
+            queue.lines(&mut line)?;
+            // Those who are there have lines of their own.
+            for (what, end) in [("senders", &self.sender), ("receivers", &self.receiver)] {
+                if !end.held {
+                    line(what, end.to_string())?;
+                }
+            }
+        }
+        if self.queue.is_none() {
+            line("sender", format!("{:#}", self.sender))?;
+            line("receiver", format!("{:#}", self.receiver))?;
+        }
         if !self.attached {
             line("attached", "nobody: `ringway clean` is for such rings".into())?;
         }
@@ -147,9 +174,13 @@ impl fmt::Display for End {
             Some(pid) => write!(f, "{pid} {state}")?,
             None => f.write_str(state)?,
         }
-        if f.alternate() && self.state != "never_came" {
-            let (sleeps, rings) = (Times(self.sleeps), Times(self.rings));
-            write!(f, "; position {}, slept {sleeps}, rang {rings}", self.position_bytes)?;
+        if let (true, Some(position), Some(sleeps), Some(rings)) = (
+            f.alternate() && self.state != "never_came",
+            self.position_bytes,
+            self.sleeps.map(Times),
+            self.rings.map(Times),
+        ) {
+            write!(f, "; position {position}, slept {sleeps}, rang {rings}")?;
             if let Some(processor) = self.processor {
                 write!(f, ", last seen on processor {processor}")?;
             }
@@ -163,11 +194,16 @@ impl fmt::Display for End {
 pub(crate) struct Pending {
     bytes: Option<u64>,
     messages: Option<u64>,
+    /// How many there are, of a queue.
+    slots: Option<u32>,
 }
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.bytes, self.messages) {
+            (_, Some(filled)) if self.slots.is_some() => {
+                write!(f, "{filled} of {} slots", self.slots.unwrap_or_default())
+            }
             (Some(bytes), Some(messages)) if messages > 0 => {
                 write!(f, "{} in {}", Bytes(bytes), Messages(messages))
             }
@@ -177,7 +213,7 @@ impl fmt::Display for Pending {
     }
 }
 
-struct Messages(u64);
+pub(crate) struct Messages(pub(crate) u64);
 
 impl fmt::Display for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

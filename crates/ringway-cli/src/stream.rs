@@ -1,8 +1,9 @@
-//! What `put` and `get` have in common: options, the ends of the ring, raw standard streams, progress.
+//! What `put` and `get` have in common: options, the ends of the ring, raw standard streams, progress. `send` and `recv` use the
+//! streams, too.
 
 use std::{
     fs::File,
-    io::{self, IsTerminal},
+    io::{self, IoSlice, IsTerminal, Write},
     os::fd::AsFd,
     time::Duration,
 };
@@ -92,7 +93,8 @@ impl Options {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A number of seconds, as of a timeout.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "not a number of seconds from 0 up".into())
 }
@@ -100,4 +102,22 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// A standard stream without a buffer between: bytes go straight from and to the ring.
 pub(crate) fn raw(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
+}
+
+/// Writes all of it, and says how many bytes were written.
+pub(crate) fn write_all(output: &mut File, mut slices: &mut [IoSlice<'_>]) -> (usize, io::Result<()>) {
+    let mut all = 0;
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match output.write_vectored(slices) {
+            Ok(0) => return (all, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => {
+                all += written;
+                IoSlice::advance_slices(&mut slices, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (all, Err(error)),
+        }
+    }
+    (all, Ok(()))
 }

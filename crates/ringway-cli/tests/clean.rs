@@ -18,6 +18,7 @@ use std::{
 
 use ringway::{
     Names, inspect,
+    mpmc::{self, Redelivery},
     spsc::{self, Tap},
 };
 use serde_json::{Value, json};
@@ -365,6 +366,76 @@ fn what_was_put_is_got_however_many_clean_in_between() {
         }
     });
     assert!(!place.has_ring());
+}
+
+fn queue(place: &Place) -> mpmc::Options {
+    mpmc::Options::new().names(names(place)).slots(64).slot_size(64)
+}
+
+/// A `ringway send` of one line that has sent it and waits for more, killed.
+fn with_a_killed_queue_sender(place: &Place, name: &str) {
+    let mut send = place.ringway(&["send", name]).stdin(Stdio::piped()).spawn().unwrap();
+    send.stdin.as_ref().unwrap().write_all(b"hello\n").unwrap();
+    until(|| inspect::named(&names(place), name).is_ok_and(|status| status.sent == Some(1)));
+    send.kill().unwrap();
+    send.wait().unwrap();
+}
+
+#[test]
+fn a_queue_that_somebody_takes_part_in_stays_and_it_is_said_who() {
+    let place = Place::new();
+    let pid = std::process::id();
+    let _senders = [(); 2].map(|()| queue(&place).sender("x").unwrap());
+    let _receiver = queue(&place).receiver("x").unwrap();
+    let _alone = queue(&place).receiver("y").unwrap();
+    assert_eq!(
+        prints(&place, &["clean", "--all"]),
+        format!("x  in use: senders {pid}, {pid}; receiver {pid}\ny  in use: receiver {pid}\n")
+    );
+    assert_eq!(rings(&place), ["ringway.x", "ringway.y"]);
+    // A dead one does not use it.
+    with_a_killed_queue_sender(&place, "y");
+    assert_eq!(prints(&place, &["clean", "--all", "y"]), format!("y  in use: receiver {pid}\n"));
+}
+
+#[test]
+fn what_dead_senders_left_in_a_queue_goes_and_what_others_left_stays() {
+    let place = Place::new();
+    with_a_killed_queue_sender(&place, "dead");
+    let tx = queue(&place).sender("left").unwrap();
+    tx.send(b"for whoever comes").unwrap();
+    drop(tx);
+    assert_eq!(
+        prints(&place, &["clean", "--keep-messages"]),
+        "dead  kept: nobody is attached, but pending 1 of 1024 slots; --all removes it\n\
+         left  kept: nobody is attached, but pending 1 of 64 slots; --all removes it\n"
+    );
+    assert_eq!(
+        prints(&place, &["clean"]),
+        "dead  removed, and with it what was pending: 1 of 1024 slots\n\
+         left  kept: nobody is attached, but pending 1 of 64 slots; --all removes it\n"
+    );
+    assert!(prints(&place, &["clean", "--all"]).starts_with("left  removed"));
+    assert_eq!(rings(&place), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_dead_receiver_of_a_queue_had_in_hand_was_not_received() {
+    for (redelivery, kept) in [(Redelivery::AtLeastOnce, true), (Redelivery::AtMostOnce, false)] {
+        let place = Place::new();
+        let tx = queue(&place).slot_size(1 << 17).redelivery(redelivery).sender("x").unwrap();
+        tx.send(&[b'x'; 100_000]).unwrap();
+        drop(tx);
+        // No pipe takes it whole.
+        let mut recv = place.ringway(&["recv", "x"]).stdout(Stdio::piped()).spawn().unwrap();
+        let holds =
+            |status: inspect::Status| status.queue.is_some_and(|it| !it.slots.unwrap().holders.is_empty());
+        until(|| inspect::named(&names(&place), "x").is_ok_and(holds));
+        recv.kill().unwrap();
+        recv.wait().unwrap();
+        let told = prints(&place, &["clean", "--json"]);
+        assert_eq!(outcomes(&told), [("x", if kept { "kept" } else { "removed" })].map(strings));
+    }
 }
 
 #[test]

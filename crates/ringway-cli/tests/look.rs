@@ -16,8 +16,8 @@ use std::{
 
 use ringway::{
     Names,
-    layout::{self, CONTROL_LEN},
-    spsc,
+    layout::{self, CONTROL_LEN, queue::Parts},
+    mpmc, spsc,
 };
 use serde_json::Value;
 use support::{PATIENCE, Place, end, fails, succeeds};
@@ -147,7 +147,7 @@ fn stat_says_all_there_is_to_know_with_units() {
                 "state": "awake", "held": true, "pid": put.id(),
                 "position_bytes": 24, "sleeps": 0, "rings": 0, "processor": null,
             },
-            "receiver": nobody,
+            "receiver": nobody, "queue": null,
         })
     );
     let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
@@ -323,6 +323,166 @@ fn whatever_the_words_hold_the_answer_is_sane() {
         let pending = status["pending_bytes"].as_u64();
         assert!(pending.is_none_or(|pending| pending <= 1 << 16), "{status}");
         assert_eq!((&status["sender"]["held"], &status["receiver"]["held"]), (&true.into(), &false.into()));
+        prints(&mut place.ringway(&["stat", "x"]));
+        prints(&mut place.ringway(&["ls"]));
+    }
+}
+
+fn queue(place: &Place) -> mpmc::Options {
+    mpmc::Options::new().slots(64).slot_size(64).names(Names::in_dir(place.path("")))
+}
+
+#[test]
+fn stat_says_who_has_a_queue_s_slots_and_who_waits() {
+    let place = Place::new();
+    let tx = queue(&place).sender("x").unwrap();
+    let recv = place.ringway(&["recv", "x", "--count", "1", "--timeout", "60"]).spawn().unwrap();
+    let mut status =
+        stat_until(&place, "x", |status| status["queue"]["participants"][1]["awaits_message"] == true);
+    let pid = std::process::id();
+    let size = layout::queue::queue(64, 64, 0).total().unwrap();
+    assert!(status["layout_version"].take().is_u64());
+    let none = |state: &str, held: u32| {
+        serde_json::json!({
+            "state": state, "held": true, "pid": held,
+            "position_bytes": null, "sleeps": null, "rings": null, "processor": null,
+        })
+    };
+    assert_eq!(
+        status,
+        serde_json::json!({
+            "name": "x", "path": place.path("ringway.x"), "kind": "mpmc", "layout_version": null,
+            "never_sleeps": false, "capacity_bytes": 4096, "size_bytes": size, "allocated_bytes": size,
+            "pending_bytes": 0, "pending_messages": 0, "sent_messages": 0, "closed": false, "attached": true,
+            "sender": none("awake", pid), "receiver": none("asleep", recv.id()),
+            "queue": {
+                "slot_count": 64, "slot_size_bytes": 64, "redelivery": "at_least_once", "overwrites": false,
+                "sole_sender": false, "sole_receiver": false, "lost_messages": 0,
+                "slots": {"free": 64, "queued": 0, "holders": []},
+                "participants": [
+                    {"line": 0, "pid": pid, "alive": true, "sends": true, "receives": false,
+                     "awaits_message": false, "awaits_slot": false},
+                    {"line": 1, "pid": recv.id(), "alive": true, "sends": false, "receives": true,
+                     "awaits_message": true, "awaits_slot": false},
+                ],
+            },
+        })
+    );
+    tx.send(b"for it").unwrap();
+    succeeds(recv);
+
+    let rx = queue(&place).receiver("x").unwrap();
+    (0..3).for_each(|_| tx.send(b"hello").unwrap());
+    let message = rx.recv().unwrap();
+    let loans = [tx.loan(1).unwrap(), tx.loan(1).unwrap()];
+    let status = stat(&place, "x");
+    assert_eq!(
+        status["queue"]["slots"],
+        serde_json::json!({"free": 59, "queued": 2, "holders": [
+            {"line": 0, "pid": pid, "loans": 2, "taken": 0, "returning": 0},
+            {"line": 1, "pid": pid, "loans": 0, "taken": 1, "returning": 0},
+        ]})
+    );
+    assert_eq!((&status["pending_messages"], &status["sent_messages"]), (&2.into(), &4.into()));
+    let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
+    for line in [
+        "queue x",
+        "pending 2 of 64 slots",
+        "sent 4 messages",
+        "slots 64 of 64 B: 59 free, 2 filled, 3 in somebody's hands",
+        "when full senders wait",
+        "on death what a receiver had comes to another one",
+        &format!("line 0 process {pid}, sends, 2 slots being filled"),
+        &format!("line 1 process {pid}, receives, 1 slot being read"),
+    ] {
+        assert!(lines(&printed).iter().any(|printed| printed == line), "{line} in\n{printed}");
+    }
+    let (printed, _) = prints(&mut place.ringway(&["ls"]));
+    assert_eq!(
+        lines(&printed),
+        [format!("x 4 KiB pending 2 of 64 slots sender {pid} awake receiver {pid} awake")]
+    );
+    drop((message, loans));
+    drop((tx, rx));
+    let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
+    for line in ["pending 2 of 64 slots; closed by all senders", "senders left", "receivers left"] {
+        assert!(lines(&printed).iter().any(|printed| printed == line), "{line} in\n{printed}");
+    }
+}
+
+#[test]
+fn what_a_killed_receiver_has_in_hand_is_seen_and_is_pending() {
+    let place = Place::new();
+    let queue = queue(&place).slots(4).slot_size(1 << 17);
+    let tx = queue.sender("x").unwrap();
+    (0..4).for_each(|_| tx.send(&[b'x'; 100_000]).unwrap());
+    // No pipe takes a whole message.
+    let mut recv = place.ringway(&["recv", "x"]).stdout(Stdio::piped()).spawn().unwrap();
+    stat_until(&place, "x", |status| status["queue"]["slots"]["holders"][0]["taken"] == 1);
+    recv.kill().unwrap();
+    recv.wait().unwrap();
+    let status = stat(&place, "x");
+    let dead = serde_json::json!({
+        "line": 1, "pid": recv.id(), "alive": false, "sends": false, "receives": true,
+        "awaits_message": false, "awaits_slot": false,
+    });
+    assert_eq!(status["queue"]["participants"][1], dead);
+    assert_eq!((&status["receiver"]["state"], &status["pending_messages"]), (&"dead".into(), &4.into()));
+    let holder = &status["queue"]["slots"]["holders"][0];
+    assert_eq!((&holder["pid"], &holder["taken"]), (&recv.id().into(), &1.into()));
+    let (printed, _) = prints(&mut place.ringway(&["stat", "x"]));
+    let line = format!("line 1 process {}, dead, receives, 1 slot being read", recv.id());
+    assert!(lines(&printed).contains(&line), "{printed}");
+    // Whoever takes part next takes it back.
+    let _rx = queue.receiver("x").unwrap();
+    let status = stat(&place, "x");
+    assert_eq!(status["queue"]["slots"], serde_json::json!({"free": 0, "queued": 4, "holders": []}));
+    assert_eq!(status["queue"]["participants"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn looking_at_a_queue_changes_nothing() {
+    let place = Place::new();
+    let tx = queue(&place).sender("x").unwrap();
+    tx.send(b"hello").unwrap();
+    let file = place.path("ringway.x");
+    let (before, changed) = (fs::read(&file).unwrap(), file.metadata().unwrap().modified().unwrap());
+    prints(&mut place.ringway(&["stat", "x"]));
+    prints(&mut place.ringway(&["ls"]));
+    assert!(fs::read(&file).unwrap() == before && file.metadata().unwrap().modified().unwrap() == changed);
+}
+
+#[test]
+fn whatever_a_queue_s_words_hold_the_answer_is_sane() {
+    let place = Place::new();
+    let tx = queue(&place).sender("x").unwrap();
+    let file = File::options().write(true).open(tx.path().unwrap()).unwrap();
+    let mut state = 1u64;
+    for round in 0..30 {
+        let mut words = vec![0xff; Parts::of(64).len + 4096];
+        if round > 0 {
+            for byte in &mut words {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = (state >> 56) as u8;
+            }
+        }
+        file.write_all_at(&words, HEADER as u64).unwrap();
+        let status = stat(&place, "x");
+        let slots = &status["queue"]["slots"];
+        let held: u64 = slots["holders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| {
+                ["loans", "taken", "returning"].map(|what| it[what].as_u64().unwrap()).iter().sum::<u64>()
+            })
+            .sum();
+        assert_eq!(
+            slots["free"].as_u64().unwrap() + slots["queued"].as_u64().unwrap() + held,
+            64,
+            "{status}"
+        );
+        assert!(status["pending_messages"].as_u64().unwrap() <= 64, "{status}");
         prints(&mut place.ringway(&["stat", "x"]));
         prints(&mut place.ringway(&["ls"]));
     }

@@ -7,8 +7,12 @@ use std::{
 };
 
 use ringway::{
-    Names, Side,
-    layout::{self, CONTROL_LEN, FLAG_SLEEPLESS, KIND_SLOTS, KIND_SPSC},
+    Names, Offer, Side,
+    layout::{
+        self, CONTROL_LEN, FLAG_SLEEPLESS, KIND_SLOTS, KIND_SPSC,
+        queue::{self, KIND_QUEUE, LINE_STRIDE, LINES, Parts},
+    },
+    mpmc,
     spsc::{Options, Sender, slots},
 };
 
@@ -17,7 +21,12 @@ const HEADER: usize = 4096;
 
 /// The cells of the first table row that starts with `name`.
 fn row(name: &str) -> Vec<&'static str> {
-    PAGE.lines()
+    row_in(PAGE, name)
+}
+
+/// The same, of a part of the page.
+fn row_in(part: &'static str, name: &str) -> Vec<&'static str> {
+    part.lines()
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>())
         .find(|cells| cells[0] == name)
         .unwrap_or_else(|| panic!("the page has no row {name:?}"))
@@ -214,28 +223,206 @@ fn a_small_ring_is_byte_for_byte_as_the_page_has_it() {
     tx.close().unwrap();
 
     let data = (HEADER + CONTROL_LEN).next_multiple_of(page_size());
+    let found = words(&offer, data + (1 << 16));
+    let golden = golden(PAGE, |_| data);
+    assert!(found == golden, "found {found:#x?}\nthe page has {golden:#x?}");
+}
+
+/// The words behind the header that are not 0, of the first bytes of what was offered.
+fn words(offer: &Offer, len: usize) -> BTreeMap<usize, u64> {
     let file = File::from(offer.as_fd().try_clone_to_owned().unwrap());
-    let mut found = vec![0; data + (1 << 16)];
+    let mut found = vec![0; len];
     file.read_exact_at(&mut found, 0).unwrap();
-    let found: BTreeMap<usize, u64> = found
+    found
         .chunks(8)
         .enumerate()
         .map(|(n, word)| (n * 8, u64::from_le_bytes(word.try_into().unwrap())))
         .filter(|&(at, word)| at >= HEADER && word != 0)
-        .collect();
+        .collect()
+}
 
-    let (_, golden) = PAGE.split_once("| word at | golden |").expect("the page has golden bytes");
-    let golden: BTreeMap<usize, u64> = golden
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| {
-            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let at =
-                cells[0].strip_prefix("data + ").map_or_else(|| number(cells[0]), |at| data + number(at));
-            (at, number(cells[1]) as u64)
+/// The first golden bytes in a part of the page; `begins` says where what is named there begins.
+fn golden(part: &'static str, begins: impl Fn(&str) -> usize) -> BTreeMap<usize, u64> {
+    let (_, golden) = part.split_once("| word at | golden |").expect("the page has golden bytes");
+    let rows = golden.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let at = match cells[0].split_once(" + ") {
+            Some((part, at)) => begins(part) + number(at),
+            None => number(cells[0]),
+        };
+        (at, number(cells[1]) as u64)
+    })
+    .collect()
+}
+
+/// What the page says of a queue.
+fn queue_page() -> &'static str {
+    PAGE.split_once("\n## A queue\n").expect("the page has a queue").1
+}
+
+#[test]
+fn the_page_has_a_queue_s_words_where_the_code_has_them() {
+    use queue::shared;
+    let row = |name| row_in(queue_page(), name);
+    for (word, at) in [
+        ("tail", shared::TAIL),
+        ("head", shared::HEAD),
+        ("receivers", shared::RECEIVERS),
+        ("items", shared::ITEMS),
+        ("came", shared::CAME),
+        ("dead receiver", shared::DEAD_RECEIVER),
+        ("senders", shared::SENDERS),
+        ("room", shared::ROOM),
+        ("dead sender", shared::DEAD_SENDER),
+        ("attached", shared::ATTACHED),
+    ] {
+        assert_eq!(number(row(word)[1]), HEADER + at, "{word}");
+    }
+    let lines = number(row("lines")[1]);
+    for number_of in [0, 1, LINES - 1] {
+        let (line, begin) = (queue::line(number_of), lines + usize::from(number_of) * LINE_STRIDE);
+        for (word, at) in [
+            ("alive", line.alive),
+            ("generation", line.generation),
+            ("pid", line.pid),
+            ("namespace", line.namespace),
+            ("lease", line.lease),
+            ("items bell", line.items.bell),
+            ("items sleeps", line.items.sleeps),
+            ("items rung", line.items.rung),
+            ("room bell", line.room.bell),
+            ("room sleeps", line.room.sleeps),
+            ("room rung", line.room.rung),
+        ] {
+            assert_eq!(begin + number(row(word)[1]), HEADER + at, "{word} of line {number_of}");
+        }
+    }
+    assert_eq!(row("lines")[2], format!("8192: {LINES} of {LINE_STRIDE}"));
+    assert_eq!(number(row("words that all share")[1]), HEADER);
+    for slots in [1, 5, 64, 1000, 65536] {
+        let parts = Parts::of(slots);
+        let (slots, apart) = (slots as usize, |at: usize| at.next_multiple_of(128));
+        assert_eq!(HEADER + parts.slots, number(row("slots' words")[1]));
+        assert_eq!(parts.losses, apart(parts.slots + number(row("slots' words")[2]) * slots));
+        assert_eq!(parts.cells, apart(parts.losses + number(row("losses")[2]) * slots));
+        let cells = slots.next_power_of_two();
+        assert_eq!(parts.len, (parts.cells + number(row("cells")[2]) * cells).next_multiple_of(4096));
+    }
+    assert_eq!(
+        [
+            FLAG_SLEEPLESS,
+            queue::FLAG_AT_MOST_ONCE,
+            queue::FLAG_OVERWRITES,
+            queue::FLAG_SOLE_SENDER,
+            queue::FLAG_SOLE_RECEIVER
+        ],
+        ["bit 0", "bit 2", "bit 3", "bit 4", "bit 5"].map(|flag| {
+            assert!(!row(flag)[1].is_empty());
+            1 << number(&flag["bit ".len()..])
         })
-        .collect();
+    );
+    assert!(PAGE.contains(&format!("| {KIND_QUEUE}: a queue, many senders, many receivers |")));
+    let roles = [queue::role(0), queue::role(LINES - 1), queue::SOLE_SENDER, queue::SOLE_RECEIVER];
+    assert_eq!(roles.map(|role| role.index()), [0, 61, 62, 63]);
+}
+
+#[test]
+fn hot_words_of_a_queue_lie_apart_and_lines_share_no_cache_lines() {
+    use queue::shared;
+    let apart = [shared::TAIL, shared::HEAD, shared::RECEIVERS, shared::SENDERS, shared::ATTACHED];
+    assert!(apart.windows(2).all(|pair| pair[1] - pair[0] >= 128));
+    assert!(apart.iter().all(|at| at % 128 == 0 && at / 4096 == 0));
+    assert_eq!(
+        [shared::ITEMS, shared::CAME, shared::DEAD_RECEIVER].map(|at| at / 128),
+        [shared::RECEIVERS / 128; 3]
+    );
+    assert_eq!([shared::ROOM, shared::DEAD_SENDER].map(|at| at / 128), [shared::SENDERS / 128; 2]);
+    for line in (0..LINES).map(queue::line) {
+        assert!(line.alive % 128 == 0 && line.room.rung / 128 == line.alive / 128, "{line:?}");
+    }
+}
+
+#[test]
+fn a_queue_is_in_its_file_as_the_page_says() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let options = mpmc::Options::new().slots(4).slot_size(100).names(Names::in_dir(dir.path()));
+    let tx = options.sender("x").unwrap();
+    let file = File::open(tx.path().unwrap()).unwrap();
+    let word = |at: usize| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, at as u64).unwrap();
+        u64::from_ne_bytes(bytes)
+    };
+    let half = |at: usize| (word(at / 8 * 8) >> (at % 8 * 8)) as u32;
+    let shared = |name| word(number(row_in(queue_page(), name)[1]));
+    let line = |n: usize, name| {
+        number(row_in(queue_page(), "lines")[1]) + 128 * n + number(row_in(queue_page(), name)[1])
+    };
+    let slots = tx.capacity();
+    let parts = Parts::of(slots as u32);
+    assert_eq!(word(number(row("detail")[1])), (slots as u64) << 32 | 100);
+    assert_eq!(half(number(row("kind")[1])), KIND_QUEUE);
+    assert_eq!(word(number(row("control_len")[1])), parts.len as u64);
+    let capacity = word(number(row("capacity")[1]));
+    assert_eq!((capacity, slots), (page_size() as u64, page_size() / 128), "as many slots as fit");
+    let data = word(number(row("data_offset")[1])) as usize;
+    assert_eq!(data, (HEADER + parts.len).next_multiple_of(page_size()));
+    assert_eq!(file.metadata().unwrap().len() as usize, data + page_size());
+
+    let mut loan = tx.loan(5).unwrap();
+    loan.copy_from_slice(b"hello");
+    loan.set_kind(0xabcd);
+    loan.send();
+    let rx = options.receiver("x").unwrap();
+    assert_eq!((shared("senders"), shared("receivers")), (1 << 63 | 1, 1 << 63 | 2));
+    assert_eq!((shared("attached"), shared("came")), (3, 1));
+    assert_eq!(half(line(1, "pid")), std::process::id());
+    assert_eq!(
+        (half(line(1, "alive")) >> 30, half(line(1, "generation")), word(line(1, "lease"))),
+        (2, 1, 3)
+    );
+    let (state, cell) = (|slot| word(HEADER + parts.slots + 16 * slot), word(HEADER + parts.cells));
+    let slot = (cell >> 4 & 0xffff) as usize;
+    assert_eq!((cell & 0xf, cell >> 20), (1 << 1 | 1, 0), "filled, in the first lap, with use 0");
+    assert_eq!(state(slot), 1, "sent by line 0");
+    assert_eq!(word(HEADER + parts.slots + 16 * slot + 8), 0xabcd << 32 | 5, "its note");
+    assert_eq!(word(data + 128 * slot) as u32, u32::from_ne_bytes(*b"hell"));
+    let message = rx.recv().unwrap();
+    assert_eq!(state(slot), 1 << 20 | 1 << 4 | 2, "being read by line 1, with use 1");
+    message.put_back();
+    assert_eq!(state(slot), 1 << 20 | 1 << 4 | 3, "put back by line 1");
+    let cell = word(HEADER + parts.cells + 8);
+    assert_eq!(cell, 1 << 20 | (slot as u64) << 4 | 1 << 1 | 1, "and in the next cell");
+    drop(rx.recv().unwrap());
+    assert_eq!(state(slot), 2 << 20, "free, with use 2");
+    let loan = tx.loan(1).unwrap();
+    assert!((0..slots).any(|slot| state(slot) & 0xfffff == 1), "being written by line 0");
+    drop(loan);
+    tx.close().unwrap();
+    assert_eq!((shared("senders"), shared("attached")), (1 << 63, 2));
+    assert_eq!((word(line(0, "lease")), half(line(0, "alive")), half(line(0, "pid"))), (2, 0, 0));
+}
+
+#[test]
+fn a_small_queue_is_byte_for_byte_as_the_page_has_it() {
+    let offer = mpmc::Options::new().slots(1).slot_size(page_size()).offer().unwrap();
+    let tx = mpmc::Sender::attach(&offer).unwrap();
+    assert_eq!(tx.capacity(), 1);
+    let parts = Parts::of(1);
+    let mut batch = tx.batch();
+    batch.push(b"hello").unwrap();
+    batch.push(b"").unwrap();
+    batch.send();
+    tx.close().unwrap();
+
+    let data = (HEADER + parts.len).next_multiple_of(page_size());
+    let found = words(&offer, data + page_size());
+    let golden = golden(queue_page(), |part| match part {
+        "slots" => HEADER + parts.slots,
+        "cells" => HEADER + parts.cells,
+        _ => data,
+    });
     assert!(found == golden, "found {found:#x?}\nthe page has {golden:#x?}");
 }
 

@@ -11,10 +11,10 @@ use ringway_segment::{LAYOUT_VERSION, View};
 use super::{End, State, Status};
 use crate::{
     AttachError, OpenError,
-    layout::queue::{LINES, QUEUE_FLAGS, extent, line, role, shared},
+    layout::queue::{FLAG_AT_MOST_ONCE, LINES, QUEUE_FLAGS, extent, line, role, shared},
     lend,
     mpmc::{
-        Slots,
+        Holder, Slots,
         census::{Census, Gone},
     },
 };
@@ -23,12 +23,14 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Queue {
+    /// How many slots it has.
+    pub slot_count: u32,
     /// The longest message, in bytes.
     pub slot_size: u32,
     /// What becomes of its slots, and who has which. `None` if memory of it was given back: to look would take it again.
     pub slots: Option<Slots>,
-    /// Messages that were lost since its birth: overwritten, or had by a receiver that was killed.
-    pub lost: u64,
+    /// Messages that were lost since its birth: overwritten, or had by a receiver that was killed. `None` as of `slots`.
+    pub lost: Option<u64>,
     /// Those who take part, or took part and have died and not been swept yet, in order of their lines.
     pub participants: Vec<Participant>,
 }
@@ -105,10 +107,12 @@ pub(super) fn look(view: &View) -> Result<Status, AttachError> {
     let whole = allocated >= view.size();
     let slots = whole.then(|| Slots::seen(&pool, pid));
     let queued = slots.as_ref().map(|slots| u64::from(slots.queued));
-    // What a dead one had may come again.
-    let held = slots.as_ref().map_or(0, |slots| {
+    // What a dead one had comes again, if it is to; what it was to give back does in any case.
+    let again = shape.flags & FLAG_AT_MOST_ONCE == 0;
+    let held: u64 = slots.as_ref().map_or(0, |slots| {
         let dead = |line| !participants.iter().any(|it| it.line == line && it.alive);
-        slots.holders.iter().filter(|it| dead(it.line)).map(|it| u64::from(it.taken + it.returning)).sum()
+        let held = |it: &Holder| u64::from(if again { it.taken } else { 0 } + it.returning);
+        slots.holders.iter().filter(|it| dead(it.line)).map(held).sum()
     });
     let sent = mpmc::sent(&pool);
     let at = |(state, pid), position| End { state, pid, position, sleeps: 0, rings: 0, processor: None };
@@ -128,9 +132,10 @@ pub(super) fn look(view: &View) -> Result<Status, AttachError> {
         sender: at(sends, sent),
         receiver: at(receives, sent.wrapping_sub(mpmc::queued(&pool))),
         queue: Some(Queue {
+            slot_count: extent.slots,
             slot_size: extent.size,
             slots,
-            lost: if whole { mpmc::lost(&pool) } else { 0 },
+            lost: whole.then(|| mpmc::lost(&pool)),
             participants,
         }),
     })

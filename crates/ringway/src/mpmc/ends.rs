@@ -33,7 +33,8 @@ impl SendingEnd {
     pub(super) fn receivers_gone(&self) -> Gone {
         let gone = self.part.receivers().gone();
         // Those who were gone before are not missed.
-        if self.had_come == Some(came(&self.part)) { Gone::NeverCame } else { gone }
+        let missed = !self.part.stays && self.had_come != Some(came(&self.part));
+        if gone == Gone::No || missed { gone } else { Gone::NeverCame }
     }
 }
 
@@ -47,6 +48,8 @@ impl Drop for SendingEnd {
     fn drop(&mut self) {
         let part = &self.part;
         if part.segment().is_ours() {
+            // Those who died before this one leaves are not the last.
+            part.recover();
             part.senders().leave(part.line, false);
             if !part.senders().anybody() {
                 // Who waits for a message hears that none will come.
@@ -101,6 +104,8 @@ impl Drop for ReceivingEnd {
     fn drop(&mut self) {
         let part = &self.part;
         if part.segment().is_ours() {
+            // As above.
+            part.recover();
             part.receivers().leave(part.line, false);
             if !part.receivers().anybody() {
                 // Who waits for a slot hears that none will come.

@@ -60,14 +60,15 @@ pub struct Options<S: Access = Many, R: Access = Many> {
     slot_size: Option<usize>,
     redelivery: Option<Redelivery>,
     overwrite: Option<bool>,
+    stay: bool,
     common: spsc::Options,
     ends: PhantomData<fn() -> (S, R)>,
 }
 
 impl<S: Access, R: Access> Clone for Options<S, R> {
     fn clone(&self) -> Self {
-        let Self { slots, slot_size, redelivery, overwrite, ref common, ends } = *self;
-        Self { slots, slot_size, redelivery, overwrite, common: common.clone(), ends }
+        let Self { slots, slot_size, redelivery, overwrite, stay, ref common, ends } = *self;
+        Self { slots, slot_size, redelivery, overwrite, stay, common: common.clone(), ends }
     }
 }
 
@@ -86,6 +87,7 @@ impl Options {
             slot_size: None,
             redelivery: None,
             overwrite: None,
+            stay: false,
             common: spsc::Options::new(),
             ends: PhantomData,
         }
@@ -96,8 +98,8 @@ impl<S: Access, R: Access> Options<S, R> {
     /// How many slots the queue shall have, at least, 1 to 65536: so many messages it holds, those in somebody's hands
     /// included. A queue that is there already is joined if it has as many or more.
     ///
-    /// It takes 12 KiB, and for each slot 32 bytes and its size rounded up to 64; all slots together are rounded up to a power of two, and
-    /// what that gives is more slots.
+    /// It takes 16 KiB, and for each slot 24 bytes, 8 for a cell, of which there are a power of two, and its size rounded up to 64. These
+    /// sizes together are rounded up to a power of two, and what that gives is more slots.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = Some(slots);
         self
@@ -126,6 +128,33 @@ impl<S: Access, R: Access> Options<S, R> {
     /// is not taken from them.
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = Some(overwrite);
+        self
+    }
+
+    /// Whether these ends stay when all on the other side have left, or the last one has died: a receiver waits for the next
+    /// sender's messages, a sender for slots, and neither says `Closed` or `PeerDied`; default `false`.
+    ///
+    /// ```
+    /// use ringway::mpmc::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let names = ringway::Names::in_dir(dir.path());
+    ///
+    /// let worker = Options::new()
+    /// #   .names(names.clone())
+    ///     .stay(true).receiver("jobs")?;
+    /// for job in [b"one", b"two"] {
+    ///     let tx = Options::new()
+    /// #       .names(names.clone())
+    ///         .sender("jobs")?;
+    ///     tx.send(job)?;
+    ///     tx.close()?;
+    ///     assert_eq!(&worker.recv()?[..], job);
+    ///     assert_eq!(worker.try_recv().unwrap_err(), ringway::TryRecvError::Empty);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stay(mut self, stay: bool) -> Self {
+        self.stay = stay;
         self
     }
 
@@ -191,8 +220,8 @@ impl<S: Access, R: Access> Options<S, R> {
     }
 
     fn with_ends<T: Access, U: Access>(self) -> Options<T, U> {
-        let Self { slots, slot_size, redelivery, overwrite, common, .. } = self;
-        Options { slots, slot_size, redelivery, overwrite, common, ends: PhantomData }
+        let Self { slots, slot_size, redelivery, overwrite, stay, common, .. } = self;
+        Options { slots, slot_size, redelivery, overwrite, stay, common, ends: PhantomData }
     }
 
     /// A sending end of the queue of this name, which is made if it is not there.
@@ -372,6 +401,7 @@ impl<S: Access, R: Access> Options<S, R> {
             Side::Sender => S::SOLE.then_some((side, SOLE_SENDER)),
             Side::Receiver => R::SOLE.then_some((side, SOLE_RECEIVER)),
         };
-        Participant::come(segment, Terms { wait: self.common.wait, keeper: self.common.keeper, sole })
+        let terms = Terms { wait: self.common.wait, keeper: self.common.keeper, stays: self.stay, sole };
+        Participant::come(segment, terms)
     }
 }

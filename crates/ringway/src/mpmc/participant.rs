@@ -68,6 +68,8 @@ pub(super) struct Participant {
     pub(super) crowd: Crowd<LentSigns>,
     /// Numbers of its sending ends.
     pub(super) ends: Counter,
+    /// Whether its ends wait for others when all on the other side have gone.
+    pub(super) stays: bool,
     /// What no correct peer writes, once it was met.
     poison: OnceLock<Corrupt>,
     /// `None` only once it has left. Dropped last: all others use its memory.
@@ -79,6 +81,8 @@ pub(super) struct Participant {
 pub(super) struct Terms {
     pub(super) wait: Option<Wait>,
     pub(super) keeper: bool,
+    /// Whether its ends wait for others when all on the other side have gone.
+    pub(super) stays: bool,
     /// The lock of an end that is the only one of its side.
     pub(super) sole: Option<(Side, Role)>,
 }
@@ -141,6 +145,7 @@ impl Participant {
             room: event(lend::queue::Of::Room),
             crowd: Crowd::new(signs, line.0.into()),
             ends: Counter::new(),
+            stays: terms.stays,
             poison: OnceLock::new(),
             segment: Some(segment),
         };

@@ -465,6 +465,7 @@ impl<A: Access> Receiver<A> {
         match take() {
             Err(NoMessage::Empty) => Err(match gone {
                 Gone::No | Gone::NeverCame => NoMessage::Empty,
+                Gone::Left | Gone::Died if part.stays => NoMessage::Empty,
                 Gone::Left => NoMessage::Closed,
                 Gone::Died => NoMessage::Died,
             }),
