@@ -29,6 +29,8 @@
 //! The rest is `tests/killed`'s; it finds here, by name, what an operation, a survivor and a [`Ring`] are.
 
 mod ledger;
+mod load;
+mod log;
 mod operation;
 mod queue;
 mod survivor;
@@ -45,6 +47,8 @@ mod map;
 mod message;
 #[path = "../killed/plan.rs"]
 mod plan;
+#[path = "../killed/random.rs"]
+mod random;
 #[path = "../killed/report.rs"]
 mod report;
 #[path = "../killed/sleeper.rs"]
@@ -54,10 +58,13 @@ mod stepper;
 #[path = "../killed/watchdog.rs"]
 mod watchdog;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use load::Load;
 use plan::Effort;
-use queue::Queue as Ring;
+use queue::{Kind, Queue as Ring};
+use ringway::{Side, Wait};
+use watchdog::Turn;
 
 /// How soon survivors get on.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -71,4 +78,50 @@ fn killed_in_the_midst_of_any_operation_a_process_takes_nobody_and_nothing_with_
 #[ignore = "takes minutes"]
 fn killed_at_every_instruction_a_process_takes_nobody_and_nothing_with_it() {
     report::kill_everywhere(Effort::Whole);
+}
+
+/// Kills so many under load, of each kind of queue, whose ends sleep at once, or spin first.
+fn kill_at_random(kills: u64) {
+    const SLEEP: Wait = Wait::Park { spin: Duration::ZERO };
+    let _turn = Turn::take();
+    let kind = Kind::default();
+    let loads = [
+        (kind, false, SLEEP),
+        (kind, true, Wait::default()),
+        (Kind { once: true, ..kind }, false, Wait::default()),
+        (Kind { overwrites: true, ..kind }, false, SLEEP),
+        (Kind { sole: Some(Side::Sender), ..kind }, false, SLEEP),
+        (Kind { sole: Some(Side::Receiver), ..kind }, false, Wait::default()),
+    ];
+    for (seed, (kind, named, wait)) in (1..).zip(loads) {
+        let start = Instant::now();
+        let kills = kills / loads.len() as u64;
+        let mut load = Load::start(kind, named, wait, seed).unwrap();
+        load.kill(kills).unwrap();
+        let outcome = load.end().unwrap();
+        let rate = kills as f64 / start.elapsed().as_secs_f64();
+        eprintln!("{kind:?}: {kills} kills, {rate:.0} a second, {outcome:?}");
+    }
+}
+
+#[test]
+fn killed_at_random_under_load_senders_and_receivers_lose_nothing_that_was_sent() {
+    kill_at_random(1_200);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn killed_60_000_times_under_load_senders_and_receivers_lose_nothing_that_was_sent() {
+    kill_at_random(60_000);
+}
+
+#[test]
+fn who_is_stopped_for_a_while_holds_up_nobody_and_goes_on_as_if_nothing_had_been() {
+    let _turn = Turn::take();
+    for (seed, wait) in (1..).zip([Wait::default(), Wait::Park { spin: Duration::ZERO }]) {
+        let mut load = Load::start(Kind::default(), false, wait, seed).unwrap();
+        load.stop(50).unwrap();
+        let outcome = load.end().unwrap();
+        assert_eq!(outcome.again, 0, "nobody died: {outcome:?}");
+    }
 }

@@ -6,15 +6,11 @@ use ringway::{
     AttachError, Backend, Error, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side,
     TrySendError, Wait,
     inspect::{self, Participant},
-    mpmc::{Access, Options, Receiver, Redelivery, Sender, Slots, SoleReceiver, SoleSender},
+    mpmc::{Access, Message, Options, Receiver, Redelivery, Sender, Slots, SoleReceiver, SoleSender},
 };
 use tempfile::TempDir;
 
-use crate::{
-    killing::Verdict,
-    map::Map,
-    message::{self, Message},
-};
+use crate::{killing::Verdict, map::Map, message};
 
 /// How many slots there are: as few as fill a page, so that a lap is short.
 pub(crate) const SLOTS: u64 = 8;
@@ -30,6 +26,13 @@ pub(crate) struct Kind {
     pub(crate) overwrites: bool,
     /// The side that has one end at a time.
     pub(crate) sole: Option<Side>,
+}
+
+impl Kind {
+    /// Whether a message that was sent may be lost, and is counted then.
+    pub(crate) fn loses(self) -> bool {
+        self.once || self.overwrites
+    }
 }
 
 /// A queue that is there, or will be once an end of it is taken.
@@ -137,7 +140,7 @@ pub(crate) enum Tx {
 
 impl Tx {
     /// Sends, waiting for a slot for as long as it takes.
-    pub(crate) fn send(&self, message: &Message) -> Result<(), SendError> {
+    pub(crate) fn send(&self, message: &message::Message) -> Result<(), SendError> {
         match self {
             Self::Many(tx) => tx.send(message.bytes()),
             Self::Sole(tx) => tx.send(message.bytes()),
@@ -145,7 +148,11 @@ impl Tx {
     }
 
     /// Sends, waiting for a slot so long at the most.
-    pub(crate) fn send_timeout(&self, message: &Message, limit: Duration) -> Result<(), SendTimeoutError> {
+    pub(crate) fn send_timeout(
+        &self,
+        message: &message::Message,
+        limit: Duration,
+    ) -> Result<(), SendTimeoutError> {
         match self {
             Self::Many(tx) => tx.send_timeout(message.bytes(), limit),
             Self::Sole(tx) => tx.send_timeout(message.bytes(), limit),
@@ -153,15 +160,23 @@ impl Tx {
     }
 
     /// Borrows a slot and writes the message to it; it is lent while `held` runs, and given back then.
-    pub(crate) fn loan(&self, message: &Message, held: impl FnOnce()) -> Verdict {
+    pub(crate) fn loan(&self, message: &message::Message, held: impl FnOnce()) -> Verdict {
         match self {
             Self::Many(tx) => loan(tx, message, held),
             Self::Sole(tx) => loan(tx, message, held),
         }
     }
 
+    /// Borrows a slot, waiting for it so long at the most, and gives it back.
+    pub(crate) fn borrow(&self, limit: Duration) -> Result<(), SendTimeoutError> {
+        match self {
+            Self::Many(tx) => tx.loan_timeout(SIZE, limit).map(drop),
+            Self::Sole(tx) => tx.loan_timeout(SIZE, limit).map(drop),
+        }
+    }
+
     /// Sends them all at once.
-    pub(crate) fn batch(&self, messages: &[Message]) -> Result<(), TrySendError> {
+    pub(crate) fn batch(&self, messages: &[message::Message]) -> Result<(), TrySendError> {
         match self {
             Self::Many(tx) => batch(tx, messages),
             Self::Sole(tx) => batch(tx, messages),
@@ -183,14 +198,14 @@ impl Tx {
     }
 }
 
-fn loan<A: Access>(tx: &Sender<A>, message: &Message, held: impl FnOnce()) -> Verdict {
+fn loan<A: Access>(tx: &Sender<A>, message: &message::Message, held: impl FnOnce()) -> Verdict {
     let mut loan = tx.loan(message.bytes().len())?;
     loan.copy_from_slice(message.bytes());
     held();
     Ok(())
 }
 
-fn batch<A: Access>(tx: &Sender<A>, messages: &[Message]) -> Result<(), TrySendError> {
+fn batch<A: Access>(tx: &Sender<A>, messages: &[message::Message]) -> Result<(), TrySendError> {
     let mut batch = tx.batch();
     messages.iter().try_for_each(|message| batch.push(message.bytes()))?;
     batch.send();
@@ -216,11 +231,41 @@ pub(crate) enum Rx {
 impl Rx {
     /// Receives, waiting so long at the most.
     pub(crate) fn take(&self, limit: Duration) -> Result<Taken, RecvTimeoutError> {
+        let mut had = None;
+        self.take_with(limit, |taken| {
+            had = Some(taken);
+            false
+        })?;
+        Ok(had.expect("it was received"))
+    }
+
+    /// The same, with a look at the message before it is released, or goes back, as `goes_back` says.
+    pub(crate) fn take_with(
+        &self,
+        limit: Duration,
+        goes_back: impl FnOnce(Taken) -> bool,
+    ) -> Result<(), RecvTimeoutError> {
         let received = match self {
             Self::Many(rx) => rx.recv_timeout(limit)?,
             Self::Sole(rx) => rx.recv_timeout(limit)?,
         };
-        Ok(Taken { number: message::number(&received), again: received.redelivered() })
+        if goes_back(Taken { number: message::number(&received), again: received.redelivered() }) {
+            received.put_back();
+        }
+        Ok(())
+    }
+
+    /// Receives up to `max` at once, waiting so long at the most, with a look at each before they are released.
+    pub(crate) fn take_batch(
+        &self,
+        max: usize,
+        limit: Duration,
+        look: impl FnMut(Taken),
+    ) -> Result<(), RecvTimeoutError> {
+        match self {
+            Self::Many(rx) => take_batch(rx, max, limit, look),
+            Self::Sole(rx) => take_batch(rx, max, limit, look),
+        }
     }
 
     /// Receives, for as long as it takes; the message is held while `held` runs. Then it is released; or goes back.
@@ -259,6 +304,21 @@ impl Rx {
             Self::Sole(rx) => rx.lost(),
         }
     }
+}
+
+fn take_batch<A: Access>(
+    rx: &Receiver<A>,
+    max: usize,
+    limit: Duration,
+    look: impl FnMut(Taken),
+) -> Result<(), RecvTimeoutError> {
+    let batch = rx.recv_batch_timeout(max, limit)?;
+    let taken = |message: Message<'_>| Taken {
+        number: message::number(message.bytes()),
+        again: message.redelivered(),
+    };
+    batch.iter().map(taken).for_each(look);
+    Ok(())
 }
 
 fn pass<A: Access>(rx: &Receiver<A>, max: usize, go_back: bool) -> Verdict {
