@@ -155,8 +155,7 @@ fn receivers_hear_of_the_last_senders_death_after_all_that_was_sent_asleep_or_sp
             two.map(|one| one.join().unwrap())
         });
         for told in told {
-            let is_told =
-                matches!(told, RecvTimeoutError::PeerDied(peer) if (peer.side, peer.pid) == (Side::Sender, pid));
+            let is_told = matches!(told, RecvTimeoutError::PeerDied(peer) if (peer.side, peer.pid) == (Side::Sender, pid));
             assert!(is_told, "{wait:?}: {told:?}");
         }
         others.into_iter().for_each(Peer::join);
@@ -221,8 +220,7 @@ fn senders_that_wait_for_a_slot_hear_of_the_last_receivers_death_asleep_or_spinn
             receiver.kill();
             told.join().unwrap()
         });
-        let is_told =
-            matches!(told, SendTimeoutError::PeerDied(peer) if (peer.side, peer.pid) == (Side::Receiver, pid));
+        let is_told = matches!(told, SendTimeoutError::PeerDied(peer) if (peer.side, peer.pid) == (Side::Receiver, pid));
         assert!(is_told, "{wait:?}: {told:?}");
         others.into_iter().for_each(Peer::join);
     }

@@ -39,7 +39,12 @@ impl Ledger {
 
     /// The number of the next message that is sent; it comes.
     pub(crate) fn send(&mut self) -> u64 {
-        self.fates.push(vec![Fate::Fresh]);
+        self.send_to(vec![Fate::Fresh])
+    }
+
+    /// The number of the next message that is sent; this can become of it.
+    pub(crate) fn send_to(&mut self, fates: Vec<Fate>) -> u64 {
+        self.fates.push(fates);
         self.came.push(None);
         self.fates.len() as u64 - 1
     }
@@ -72,6 +77,11 @@ impl Ledger {
     /// Whether this message has come.
     pub(crate) fn has(&self, number: u64) -> bool {
         self.came[number as usize].is_some()
+    }
+
+    /// How many have not come.
+    pub(crate) fn missing(&self) -> usize {
+        self.came.iter().filter(|came| came.is_none()).count()
     }
 
     /// Nothing comes any more, and so many are said to be lost.

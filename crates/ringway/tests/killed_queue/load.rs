@@ -13,7 +13,6 @@ use std::{
 use ringway::{RecvTimeoutError, SendTimeoutError, Side, TrySendError, Wait};
 
 use crate::{
-    PROGRESS,
     child::{Child, Event},
     killing::Verdict,
     log::{self, Log, Mark, Shared, number},
@@ -203,7 +202,7 @@ impl Load {
 
     /// Messages are received, more than there can be in the queue.
     fn get_on(&mut self) -> Verdict {
-        let (before, limit) = (self.log.received(), Instant::now() + PROGRESS);
+        let (before, limit) = (self.log.received(), Instant::now() + PATIENCE);
         while self.log.received() - before <= SLOTS * IN_A_SLOT {
             if let Some(event) = self.crew.iter_mut().flatten().find_map(Child::try_wait) {
                 return Err(format!("a child: {event:?}: {}", self.log.fault()).into());

@@ -10,6 +10,16 @@
 //! no others do, or they are counted as lost, and no others are; a receiver is told of a death only if it was the last
 //! sender's; all slots are free again, and nobody takes part but the living, who go around the queue, each with each, and part in good order.
 //!
+//! # Four under load
+//!
+//! Two that send and two that receive, in every way there is, are killed at random moments, one or several at a time, tens of thousands of
+//! times, and replaced. Of each message it is marked, in memory that outlives them, what was done with it; so each is accounted for. In the
+//! same way one is stopped for a while.
+//!
+//! # Stopped
+//!
+//! A victim is stopped at each instruction of a send and of a receive that changes the queue, and two others go on; then the victim does.
+//!
 //! # The commands
 //!
 //! `cargo test` does a part of it in seconds. The whole, with a table of the points for each operation:
@@ -24,6 +34,8 @@
 //! |---|---|
 //! | `operation` | the operations, and in what state of the queue |
 //! | `survivor`, `ledger` | the others, and what is promised to them; what they have received |
+//! | `load`, `log` | four under load; what they mark |
+//! | `stopped` | one that is stopped, and two others |
 //! | `queue` | queues of every kind, and their ends |
 //!
 //! The rest is `tests/killed`'s; it finds here, by name, what an operation, a survivor and a [`Ring`] are.
@@ -33,6 +45,7 @@ mod load;
 mod log;
 mod operation;
 mod queue;
+mod stopped;
 mod survivor;
 
 #[path = "../killed/child.rs"]
@@ -124,4 +137,9 @@ fn who_is_stopped_for_a_while_holds_up_nobody_and_goes_on_as_if_nothing_had_been
         let outcome = load.end().unwrap();
         assert_eq!(outcome.again, 0, "nobody died: {outcome:?}");
     }
+}
+
+#[test]
+fn who_is_stopped_at_any_instruction_that_changes_the_queue_holds_up_nobody() {
+    stopped::stop_everywhere(&operation::to_be_stopped_in());
 }

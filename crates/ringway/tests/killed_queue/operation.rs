@@ -163,12 +163,23 @@ impl Operation {
 
     /// Whether to kill at every single instruction, whether it shows or not.
     pub(crate) fn is_hot(&self) -> bool {
-        matches!(self.act, Act::Send | Act::Receive | Act::Release) && self.legacy.is_none()
+        let sends_or_receives = matches!(self.act, Act::Send | Act::Receive | Act::Release);
+        sends_or_receives && self.legacy.is_none() && !self.waits()
     }
 
     /// Whether the victim may have to be woken.
     pub(crate) fn may_sleep(&self) -> bool {
-        matches!(self.act, Act::Send | Act::Receive)
+        self.waits() || self.legacy.is_some()
+    }
+
+    /// Whether there is nothing for it to receive, or no slot.
+    fn waits(&self) -> bool {
+        let pending = self.sent() - self.before[1] - self.received();
+        match self.act {
+            Act::Send => pending == SLOTS && !self.kind.overwrites,
+            Act::Receive => pending == 0,
+            _ => false,
+        }
     }
 
     /// Whether it is so long that to look at each of its steps takes seconds.
@@ -202,6 +213,11 @@ impl Operation {
         self.sent()..self.sent() + more
     }
 
+    /// Messages that the victim has received and released before the operation begins.
+    pub(crate) fn received(&self) -> u64 {
+        if self.victim() == Side::Receiver { self.warm } else { 0 }
+    }
+
     fn overwrites_the_oldest(&self) -> bool {
         self.kind.overwrites && self.sent() - self.before[1] == SLOTS
     }
@@ -224,8 +240,7 @@ impl Operation {
             Some((Legacy::Packed, _)) if self.together().contains(&number) => return vec![again],
             _ => {}
         }
-        let is_receiver = self.victim() == Side::Receiver;
-        let had = had + if is_receiver { self.warm } else { 0 };
+        let had = had + self.received();
         if number < had {
             return vec![Fate::Gone];
         }
@@ -471,6 +486,25 @@ pub(crate) fn all() -> Vec<Operation> {
             .sole(),
         op("sole receiver, at most once: receive", Receive).after(5, 1).warm(1).sole().once(),
     ]
+}
+
+/// Those of them in which to be stopped: that send or receive.
+pub(crate) fn to_be_stopped_in() -> Vec<Operation> {
+    let names = [
+        "loan",
+        "return",
+        "send",
+        "send, the first of an end",
+        "batch in one slot",
+        "batch in three slots",
+        "receive",
+        "receive the first of a slot",
+        "release",
+        "release in the midst of a slot",
+        "release the last of a slot",
+        "put back",
+    ];
+    all().into_iter().filter(|operation| names.contains(&operation.name)).collect()
 }
 
 const _: () = assert!(SLOTS == 8);

@@ -268,13 +268,14 @@ impl Rx {
         }
     }
 
-    /// Receives, for as long as it takes; the message is held while `held` runs. Then it is released; or goes back.
+    /// Receives, for as long as it takes; the message is held while `held` runs, and whole then. It is released; or goes back.
     pub(crate) fn hold(&self, goes_back: bool, held: impl FnOnce()) -> Verdict {
         let received = match self {
             Self::Many(rx) => rx.recv()?,
             Self::Sole(rx) => rx.recv()?,
         };
         held();
+        message::number(&received)?;
         if goes_back {
             received.put_back();
         }

@@ -24,14 +24,14 @@ const IN_A_SLOT: u64 = 7;
 
 /// The others: one end of each side, at the most, each a participant of its own, and one that sleeps.
 pub(crate) struct Survivor {
-    pub(crate) tx: Option<Tx>,
-    pub(crate) rx: Option<Rx>,
+    tx: Option<Tx>,
+    rx: Option<Rx>,
     sleeper: Option<Asleep>,
     /// One who is to die when the victim is there.
     predecessor: Option<Child>,
     /// What was received, and how many were sent, to wake the victim.
-    pub(crate) taken: Vec<Taken>,
-    pub(crate) sent: u64,
+    taken: Vec<Taken>,
+    sent: u64,
 }
 
 /// One that sleeps, or will.
@@ -154,7 +154,7 @@ impl Survivor {
             return Err("something half made was left behind".into());
         }
         let mut ledger = self.ledger(operation, reached)?;
-        let mut all = All { txs: Vec::from_iter(self.tx.take()), rxs: Vec::from_iter(self.rx.take()) };
+        let mut all = self.all();
         if operation.newcomer_first {
             all.succeed(operation, &queue)?;
         }
@@ -165,7 +165,7 @@ impl Survivor {
         all.succeed(operation, &queue)?;
         all.drain(operation, &mut ledger)?;
         all.hold_nothing(&queue)?;
-        all.flow(&mut ledger)?;
+        all.flow(LAP, &mut ledger)?;
         if let Some(rx) = all.rxs.first() {
             ledger.close(rx.lost())?;
         }
@@ -174,6 +174,11 @@ impl Survivor {
         all.hold_nothing(&queue)?;
         all.part()?;
         queue.left_nothing()
+    }
+
+    /// Those who are awake.
+    pub(crate) fn all(&mut self) -> All {
+        All { txs: Vec::from_iter(self.tx.take()), rxs: Vec::from_iter(self.rx.take()) }
     }
 
     /// The account as it stands: what was sent by now, and what the others have received.
@@ -193,14 +198,14 @@ impl Survivor {
 }
 
 /// All ends that live.
-struct All {
-    txs: Vec<Tx>,
-    rxs: Vec<Rx>,
+pub(crate) struct All {
+    pub(crate) txs: Vec<Tx>,
+    pub(crate) rxs: Vec<Rx>,
 }
 
 impl All {
     /// Somebody new comes, as far as there is a place; once.
-    fn succeed(&mut self, operation: &Operation, queue: &Queue) -> Verdict {
+    pub(crate) fn succeed(&mut self, operation: &Operation, queue: &Queue) -> Verdict {
         let most = |side| if operation.kind.sole == Some(side) { 1 } else { 2 };
         if self.txs.len() < most(Side::Sender) {
             self.txs.push(queue.sender()?);
@@ -243,7 +248,7 @@ impl All {
     }
 
     /// Receives what there is; that is all then.
-    fn drain(&self, operation: &Operation, ledger: &mut Ledger) -> Verdict {
+    pub(crate) fn drain(&self, operation: &Operation, ledger: &mut Ledger) -> Verdict {
         for rx in &self.rxs {
             let told = loop {
                 match rx.take(Duration::ZERO) {
@@ -262,7 +267,7 @@ impl All {
     }
 
     /// All slots are free, and nobody takes part but those who live.
-    fn hold_nothing(&self, queue: &Queue) -> Verdict {
+    pub(crate) fn hold_nothing(&self, queue: &Queue) -> Verdict {
         let status = queue.status()?;
         let slots = status.slots.as_ref().ok_or("no slots")?;
         let (here, living) = (status.participants.len(), self.txs.len() + self.rxs.len());
@@ -273,9 +278,9 @@ impl All {
         Err(format!("{living} live, and all was received: {status:?}").into())
     }
 
-    /// Around the queue, from each to each.
-    fn flow(&self, ledger: &mut Ledger) -> Verdict {
-        for n in 0..LAP as usize {
+    /// So many messages go around the queue, from each to each.
+    pub(crate) fn flow(&self, messages: u64, ledger: &mut Ledger) -> Verdict {
+        for n in 0..messages as usize {
             let (tx, rx) = (&self.txs[n % self.txs.len()], &self.rxs[n / 2 % self.rxs.len()]);
             let number = ledger.send();
             tx.send_timeout(&Operation::message(number), PROGRESS)?;
@@ -288,7 +293,7 @@ impl All {
     }
 
     /// All part in good order.
-    fn part(self) -> Verdict {
+    pub(crate) fn part(self) -> Verdict {
         self.txs.into_iter().try_for_each(Tx::close)?;
         self.rxs.iter().try_for_each(|rx| match rx.take(PROGRESS) {
             Err(RecvTimeoutError::Closed) => Ok(()),
