@@ -1,14 +1,17 @@
 //! One operation, looked at once and then cut short at one point after the other.
 
+use std::error::Error;
+
 use crate::{
-    child::{Child, Event},
-    ledger::Reached,
+    Ring,
     map::Map,
     operation::Operation,
-    ring::{Ring, Verdict},
     stepper::{Step, Stepper},
     survivor::Survivor,
 };
+
+/// What a check comes to.
+pub(crate) type Verdict<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Steps after which an operation counts as endless.
 const ENDLESS: usize = 2_000_000;
@@ -20,6 +23,17 @@ pub(crate) enum Point {
     After { calls: usize, steps: usize },
     /// While it sleeps.
     Asleep,
+}
+
+/// How far the victim's operation had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It was killed before it began.
+    Beginning,
+    /// In the midst of it.
+    Midst,
+    /// It was killed when all was done.
+    End,
 }
 
 /// What an operation consists of.
@@ -45,23 +59,16 @@ impl Survey {
 }
 
 /// A ring, a survivor, and a victim that stands at the beginning of the operation.
-struct Scene {
-    ring: Ring,
-    survivor: Survivor,
-    victim: Stepper,
+pub(crate) struct Scene {
+    pub(crate) ring: Ring,
+    pub(crate) survivor: Survivor,
+    pub(crate) victim: Stepper,
 }
 
 impl Scene {
-    fn set(operation: &Operation) -> Verdict<Self> {
+    pub(crate) fn set(operation: &Operation) -> Verdict<Self> {
         let ring = operation.ring()?;
         let survivor = Survivor::start(operation, &ring)?;
-        if operation.heir {
-            let mut predecessor = Child::start(|| operation.precede(&ring).is_ok());
-            let end = predecessor.wait();
-            if end != Event::Killed(libc::SIGKILL) {
-                return Err(format!("the predecessor came to grief: {end:?}").into());
-            }
-        }
         let victim = Stepper::start(operation.may_sleep(), || operation.perform(&ring).is_ok())?;
         let survivor = survivor.get_ready(operation, &ring)?;
         Ok(Self { ring, survivor, victim })
@@ -75,6 +82,30 @@ impl Scene {
             step = self.victim.settle()?;
         }
         Ok(step == Step::Made)
+    }
+
+    /// Brings the victim to this point. How far its operation has come.
+    pub(crate) fn reach(&mut self, operation: &Operation, point: Point) -> Verdict<Reached> {
+        match point {
+            Point::After { calls: 0, steps: 0 } => Ok(Reached::Beginning),
+            Point::After { calls, steps } => {
+                for way in 0..calls + steps {
+                    let there_is_more =
+                        if way < calls { self.victim.call()? == Step::Made } else { self.step(operation)? };
+                    if !there_is_more {
+                        return Ok(Reached::End);
+                    }
+                }
+                Ok(Reached::Midst)
+            }
+            Point::Asleep => loop {
+                match self.victim.step()? {
+                    Step::Made => {}
+                    Step::Asleep => return Ok(Reached::Midst),
+                    Step::End => return Err("the victim did not fall asleep".into()),
+                }
+            },
+        }
     }
 
     /// Kills the victim, and sees how the survivor fares.
@@ -148,26 +179,6 @@ pub(crate) fn survey_calls(operation: &Operation) -> Verdict<usize> {
 /// Kills a victim at this point, and sees how the survivor fares.
 pub(crate) fn kill(operation: &Operation, point: Point) -> Verdict {
     let mut scene = Scene::set(operation)?;
-    let reached = match point {
-        Point::After { calls, steps } => {
-            let mut reached = if calls + steps == 0 { Reached::Beginning } else { Reached::Midst };
-            for way in 0..calls + steps {
-                let there_is_more =
-                    if way < calls { scene.victim.call()? == Step::Made } else { scene.step(operation)? };
-                if !there_is_more {
-                    reached = Reached::End;
-                    break;
-                }
-            }
-            reached
-        }
-        Point::Asleep => loop {
-            match scene.victim.step()? {
-                Step::Made => {}
-                Step::Asleep => break Reached::Midst,
-                Step::End => return Err("the victim did not fall asleep".into()),
-            }
-        },
-    };
+    let reached = scene.reach(operation, point)?;
     scene.end(operation, reached)
 }

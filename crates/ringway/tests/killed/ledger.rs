@@ -3,20 +3,10 @@
 use std::ops::Range;
 
 use crate::{
+    killing::{Reached, Verdict},
     operation::Operation,
-    ring::{Taken, Verdict},
+    ring::Taken,
 };
-
-/// How far the victim's operation had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reached {
-    /// It was killed before it began.
-    Beginning,
-    /// In the midst of it.
-    Midst,
-    /// It was killed when all was done.
-    End,
-}
 
 /// A receiving side's account: every message that was sent, whole, in order and once.
 #[derive(Debug)]

@@ -15,10 +15,11 @@ use ringway::{AttachError, RecvTimeoutError, SendError, Side, Wait};
 use crate::{
     PROGRESS,
     child::{Child, Event},
+    killing::Verdict,
     log::{Log, Shared, number},
     message::Message,
     random::Random,
-    ring::{Kind, Ring, Verdict},
+    ring::{Kind, Ring},
     watchdog,
 };
 

@@ -37,7 +37,8 @@
 //! | `killing` | one operation, surveyed and cut short |
 //! | `plan` | at which points |
 //! | `stepper`, `child`, `map` | a child step by step; forked children; a ring's memory seen by a third party |
-//! | `survivor`, `ledger`, `news` | what is promised to the other end; what it received, and what it is told |
+//! | `survivor`, `sleeper` | the other end, which may sleep |
+//! | `ledger`, `news` | what is promised to it: what it receives, and what it is told |
 //! | `load`, `log`, `random` | two under load; what they write down; chance that can be had again |
 //! | `ring`, `message` | rings of every kind; messages that show if they are torn |
 //! | `report`, `watchdog` | the table; what ends a test that hangs |
@@ -55,6 +56,8 @@ mod plan;
 mod random;
 mod report;
 mod ring;
+mod sleeper;
+#[allow(dead_code, reason = "nobody is left stopped here")]
 mod stepper;
 mod survivor;
 mod watchdog;
@@ -63,7 +66,7 @@ use std::time::{Duration, Instant};
 
 use load::Load;
 use plan::Effort;
-use ring::Kind;
+use ring::{Kind, Ring};
 use ringway::Wait;
 use watchdog::Turn;
 

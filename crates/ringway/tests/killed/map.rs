@@ -7,7 +7,7 @@ use std::{
     slice,
 };
 
-use crate::stepper::Stopped;
+use crate::{killing::Verdict, stepper::Stopped};
 
 /// A read-only mapping of a whole file.
 pub(crate) struct Map {
@@ -44,4 +44,13 @@ impl Drop for Map {
         // SAFETY: the mapping that `of` made; nothing borrowed from it is left.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
+}
+
+/// What this process still has of memory without a name: all of them, once no child is left.
+pub(crate) fn left_over() -> Verdict<Vec<String>> {
+    let is_ours = |text: &String| text.contains("memfd:ringway");
+    let mapped = std::fs::read_to_string("/proc/self/maps")?;
+    let open = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|fd| Some(std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string()));
+    Ok(mapped.lines().map(str::to_owned).chain(open).filter(is_ours).collect())
 }

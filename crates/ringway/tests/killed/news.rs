@@ -2,7 +2,7 @@
 
 use ringway::{RecvTimeoutError, SendTimeoutError, Side};
 
-use crate::{operation::Operation, ring::Verdict};
+use crate::{killing::Verdict, operation::Operation};
 
 /// A receiver has had all that there was: `told` is what comes then.
 pub(crate) fn receiver_is_told(operation: &Operation, told: &RecvTimeoutError) -> Verdict {

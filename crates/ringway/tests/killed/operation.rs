@@ -5,10 +5,10 @@ use std::{ops::Range, time::Duration};
 use ringway::{Side, Wait};
 
 use crate::{
-    child,
-    ledger::Reached,
+    child::{self, Child, Event},
+    killing::{Reached, Verdict},
     message::Message,
-    ring::{Kind, Ring, Rx, Tx, Verdict},
+    ring::{Kind, Ring, Rx, Tx},
 };
 
 /// What the victim does.
@@ -57,7 +57,7 @@ pub(crate) struct Operation {
     /// Messages that the victim has sent or received since.
     warm: u64,
     /// Whether the victim's predecessor was killed, too: with messages staged that nobody will see, or one held.
-    pub(crate) heir: bool,
+    heir: bool,
     /// Whether what a killed receiver held does not come again.
     pub(crate) once: bool,
 }
@@ -219,8 +219,20 @@ impl Operation {
         Ok(if self.once { ring.at_most_once() } else { ring })
     }
 
-    /// In a child: what the predecessor does that is killed before the victim comes.
+    /// Has a predecessor killed, if the victim is to have one.
     pub(crate) fn precede(&self, ring: &Ring) -> Verdict {
+        if self.heir {
+            let mut predecessor = Child::start(|| self.come_to_grief(ring).is_ok());
+            let end = predecessor.wait();
+            if end != Event::Killed(libc::SIGKILL) {
+                return Err(format!("the predecessor was not killed: {end:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// In a child: what the predecessor does that is killed before the victim comes.
+    fn come_to_grief(&self, ring: &Ring) -> Verdict {
         if self.act == Act::Clean {
             let mut tx = ring.neighbour()?;
             (0..LEGACY).try_for_each(|number| tx.send(&self.message(number)))?;

@@ -27,8 +27,10 @@ pub(crate) fn points(operation: &Operation, survey: &Survey, effort: Effort) -> 
         // What was prepared is made visible at the end.
         Effort::Quick => {
             let shows = sorted(shows.collect());
-            let last = &shows[shows.len().saturating_sub(FEW)..];
-            [spread(&shows, FEW), last.to_vec()].concat()
+            // Of one that may sleep, each step takes longer.
+            let few = if survey.sleeps { FEW / 4 } else { FEW };
+            let last = &shows[shows.len().saturating_sub(few)..];
+            [spread(&shows, few), last.to_vec()].concat()
         }
         Effort::Whole if operation.is_hot() => {
             let (new, repeated): (Vec<_>, Vec<_>) = (1..=steps).partition(|step| survey.steps[step - 1]);

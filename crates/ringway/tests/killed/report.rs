@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::{
-    killing::{self, Survey},
+    killing::{self, Survey, Verdict},
+    map,
     operation::{self, Operation},
     plan::{self, Effort},
-    ring::{self, Verdict},
     stepper::{Pin, Stepper},
     watchdog::{self, Turn},
 };
@@ -53,7 +53,7 @@ pub(crate) fn kill_everywhere(effort: Effort) {
 }
 
 fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usize, Vec<String>)> {
-    let before = ring::left_over()?;
+    let before = map::left_over()?;
     let (survey, points) = if effort == Effort::Quick && operation.is_long() {
         (Survey::default(), plan::points_by_calls(killing::survey_calls(operation)?))
     } else {
@@ -73,7 +73,7 @@ fn kill_all_over(operation: &Operation, effort: Effort) -> Verdict<(Survey, usiz
         }
     }
     // Survivors that sleep on hold what they have.
-    let left = ring::left_over()?;
+    let left = map::left_over()?;
     if left.len() > before.len() && failures.is_empty() {
         failures.push(format!("left behind: {left:?}, where {before:?} was"));
     }

@@ -1,6 +1,6 @@
 //! Rings of every kind, and their ends, as a test sees them.
 
-use std::{error::Error, fs::File, time::Duration};
+use std::{fs::File, time::Duration};
 
 use ringway::{
     AttachError, Backend, Names, Offer, RecvTimeoutError, SendError, SendTimeoutError, Side, Wait, clean,
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
 use crate::{
-    ledger::Reached,
+    killing::{Reached, Verdict},
     map::Map,
     message::{self, Message, Slot},
 };
@@ -19,9 +19,6 @@ use crate::{
 /// The name of a ring that has one, and of the one beside it.
 const OWN: &str = "killed";
 const NEIGHBOUR: &str = "neighbour";
-
-/// What a check comes to.
-pub(crate) type Verdict<T = ()> = Result<T, Box<dyn Error>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -196,15 +193,6 @@ impl Ring {
             Place::Named(dir, _) => std::fs::read_dir(dir.path()).map_or(0, Iterator::count),
         }
     }
-}
-
-/// What this process still has of rings without a name: all of them, once no child is left.
-pub(crate) fn left_over() -> Verdict<Vec<String>> {
-    let is_ours = |text: &String| text.contains("memfd:ringway");
-    let mapped = std::fs::read_to_string("/proc/self/maps")?;
-    let open = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|fd| Some(std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string()));
-    Ok(mapped.lines().map(str::to_owned).chain(open).filter(is_ours).collect())
 }
 
 fn lossy(options: &spsc::Options, kind: Kind) -> lossy::Options {

@@ -155,6 +155,17 @@ impl Stepper {
         unreachable!("see `missing`")
     }
 
+    /// SIGSTOPs it where it is, with all its threads, and follows it no more.
+    pub(crate) fn halt(mut self) -> Result<Child, String> {
+        let (none, stop) = (ptr::null_mut::<libc::c_void>(), libc::SIGSTOP as usize as *mut libc::c_void);
+        // SAFETY: the request takes no pointers, but the number of a signal for one; the child is ours.
+        let done = unsafe { libc::ptrace(libc::PTRACE_DETACH, self.child.id(), none, stop) };
+        match self.child.wait() {
+            Event::Stopped(libc::SIGSTOP) if done == 0 => Ok(self.child),
+            event => Err(format!("the victim was not stopped: {event:?}")),
+        }
+    }
+
     /// SIGKILLs it where it is.
     pub(crate) fn kill(self) -> Result<(), String> {
         match self.child.kill() {

@@ -1,29 +1,23 @@
 //! The other end, in this process: what it does while the victim dies, and what it must still be able to do.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use ringway::{RecvTimeoutError, SendTimeoutError, Side, inspect::State};
 
 use crate::{
     PROGRESS,
-    ledger::{Ledger, Reached},
+    killing::{Reached, Verdict},
+    ledger::Ledger,
     news,
     operation::{Act, LEGACY, Operation, Peer},
-    ring::{Ring, Rx, Taken, Tx, Verdict},
+    ring::{Ring, Rx, Taken, Tx},
+    sleeper::{self, NAP, PATIENCE, Sleeper},
 };
 
 /// Messages that go around any of the rings.
 const LAP: u64 = 80;
 /// Messages that are taken to wake a sender: more than an eighth of a ring.
 const SOME: usize = 10;
-/// How long a survivor may sleep.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// After so long a sender that waits for room has looked by itself, and sleeps for good.
-const NAP: Duration = Duration::from_millis(2);
 
 /// The other end.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -36,8 +30,14 @@ pub(crate) enum Survivor {
 }
 
 impl Survivor {
-    /// Takes the other end, and does on both what came before.
+    /// Takes the other end, and does on both what came before; then the victim's predecessor comes and goes.
     pub(crate) fn start(operation: &Operation, ring: &Ring) -> Verdict<Self> {
+        let survivor = Self::attach(operation, ring)?;
+        operation.precede(ring)?;
+        Ok(survivor)
+    }
+
+    fn attach(operation: &Operation, ring: &Ring) -> Verdict<Self> {
         let victim = operation.victim();
         if operation.before == [0, 0] && operation.peer == Peer::Absent {
             return Ok(Self::Absent);
@@ -69,7 +69,9 @@ impl Survivor {
                     let taken = rx.take(PATIENCE);
                     (rx, taken)
                 });
-                await_state(|| ring.status().is_ok_and(|status| status.receiver.state == State::Asleep))?;
+                sleeper::await_state(|| {
+                    ring.status().is_ok_and(|status| status.receiver.state == State::Asleep)
+                })?;
                 Ok(Self::SleepingReceiver(sleeper))
             }
             (Peer::Asleep, Self::Sender { mut tx, sent }) => {
@@ -78,7 +80,9 @@ impl Survivor {
                     let sent = tx.send_timeout(&message, PATIENCE);
                     (tx, sent)
                 });
-                await_state(|| ring.status().is_ok_and(|status| status.sender.state == State::Asleep))?;
+                sleeper::await_state(|| {
+                    ring.status().is_ok_and(|status| status.sender.state == State::Asleep)
+                })?;
                 thread::sleep(NAP);
                 Ok(Self::SleepingSender(sleeper))
             }
@@ -241,45 +245,4 @@ fn flow(operation: &Operation, mut tx: Tx, mut rx: Rx, mut ledger: Ledger, next:
         Err(RecvTimeoutError::Closed) => Ok(()),
         other => Err(format!("after the sender has closed: {other:?}").into()),
     }
-}
-
-/// A thread that sleeps in a call of the library.
-pub(crate) struct Sleeper<T> {
-    thread: mpsc::Receiver<T>,
-    /// What the call came to.
-    done: Option<T>,
-}
-
-impl<T: Send + 'static> Sleeper<T> {
-    fn start(call: impl FnOnce() -> T + Send + 'static) -> Self {
-        let (done, thread) = mpsc::channel();
-        thread::spawn(move || done.send(call()));
-        Self { thread, done: None }
-    }
-
-    /// There is news: it wakes.
-    fn wakes(&mut self) -> Verdict {
-        if self.done.is_none() {
-            let done = self.thread.recv_timeout(PROGRESS);
-            self.done = Some(done.map_err(|_| "the survivor sleeps on, though there is news")?);
-        }
-        Ok(())
-    }
-
-    /// What the call came to, now that there is news.
-    fn wake(mut self) -> Verdict<T> {
-        self.wakes()?;
-        Ok(self.done.expect("it woke"))
-    }
-}
-
-fn await_state(is_there: impl Fn() -> bool) -> Verdict {
-    let limit = Instant::now() + PATIENCE;
-    while !is_there() {
-        if Instant::now() > limit {
-            return Err("the survivor does not fall asleep".into());
-        }
-        thread::yield_now();
-    }
-    Ok(())
 }
