@@ -89,9 +89,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Whether there was enough of what does not come about by itself.
+    /// Whether there was some of everything.
     pub(crate) fn is_telling(&self) -> bool {
-        self.put_back.min(self.nothing).min(self.beside) >= 100
+        self.put_back.min(self.nothing).min(self.beside) > 0
     }
 }
 

@@ -45,13 +45,13 @@ const SLEEP: Wait = Wait::Park { spin: Duration::ZERO };
 fn check(messages: u64) -> usize {
     let games = [
         // Slots are scarce: senders wait, receivers find nothing, laps go by.
-        Game { slots: 2, wait: Wait::default(), ends: Ends::Many, messages: messages / 4 },
-        Game { slots: 7, wait: SLEEP, ends: Ends::Many, messages: messages / 4 },
-        Game { slots: 64, wait: Wait::default(), ends: Ends::Many, messages },
-        Game { slots: 1024, wait: Wait::default(), ends: Ends::Many, messages },
-        Game { slots: 64, wait: Wait::default(), ends: Ends::SoleSender, messages },
-        Game { slots: 64, wait: Wait::default(), ends: Ends::SoleReceiver, messages },
-        Game { slots: 64, wait: Wait::default(), ends: Ends::Sole, messages },
+        Game { slots: 2, size: 2048, wait: Wait::default(), ends: Ends::Many, messages: messages / 4 },
+        Game { slots: 8, size: 512, wait: SLEEP, ends: Ends::Many, messages: messages / 4 },
+        Game { slots: 64, size: 64, wait: Wait::default(), ends: Ends::Many, messages },
+        Game { slots: 1024, size: 64, wait: Wait::default(), ends: Ends::Many, messages },
+        Game { slots: 64, size: 64, wait: Wait::default(), ends: Ends::SoleSender, messages },
+        Game { slots: 64, size: 64, wait: Wait::default(), ends: Ends::SoleReceiver, messages },
+        Game { slots: 64, size: 64, wait: Wait::default(), ends: Ends::Sole, messages },
     ];
     let mut operations = 0;
     for game in games {
@@ -60,7 +60,7 @@ fn check(messages: u64) -> usize {
         let (played, start) = (start.elapsed(), Instant::now());
         let tally = history::check(&history).unwrap_or_else(|wrong| panic!("{game:?}: {wrong}"));
         eprintln!("{game:?}: {tally}; {played:.1?}, checked in {:.1?}", start.elapsed());
-        assert!(tally.is_telling(), "{game:?}: too little of something to show anything: {tally}");
+        assert!(tally.is_telling(), "{game:?}: something did not happen at all: {tally}");
         operations += history.len();
     }
     eprintln!("{operations} operations");

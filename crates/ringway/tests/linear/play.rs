@@ -23,8 +23,6 @@ use crate::{
     support::{PATIENCE, Peer, told},
 };
 
-/// The longest message, in bytes.
-const SIZE: usize = 64;
 /// Bytes of a message that shares its slot, and how many fit: each has 8 more.
 const SHARING: usize = 8;
 const SHARE: u64 = 4;
@@ -41,7 +39,9 @@ pub(crate) enum Ends {
 /// A queue, and what is done with it.
 #[derive(Debug)]
 pub(crate) struct Game {
+    /// So many, of so many bytes: a page, or more.
     pub(crate) slots: usize,
+    pub(crate) size: usize,
     pub(crate) wait: Wait,
     pub(crate) ends: Ends,
     pub(crate) messages: u64,
@@ -66,7 +66,7 @@ impl Game {
                 command.env("DIR", dir.path()).env("ENDS", format!("{:?}", self.ends));
                 command.env("SLOTS", self.slots.to_string()).env("SLEEPS", (self.wait == SLEEP).to_string());
                 command.env("NUMBER", number.to_string()).env("THREADS", threads.to_string());
-                command.env("MESSAGES", each.to_string());
+                command.env("MESSAGES", each.to_string()).env("SIZE", self.size.to_string());
                 peers.push(Peer::start(&mut command));
             }
         }
@@ -108,8 +108,8 @@ impl Part {
 
     fn options(&self) -> Options {
         let wait = if told("SLEEPS") == "true" { SLEEP } else { Wait::default() };
-        let slots = told("SLOTS").parse().unwrap();
-        Options::new().names(Names::in_dir(&self.dir)).slots(slots).slot_size(SIZE).wait(wait)
+        let [slots, size] = ["SLOTS", "SIZE"].map(|key| told(key).parse().unwrap());
+        Options::new().names(Names::in_dir(&self.dir)).slots(slots).slot_size(size).wait(wait)
     }
 
     /// A name for a file of this child.
@@ -128,6 +128,7 @@ impl Part {
     }
 
     fn send_all<A: Access>(&self, tx: &Sender<A>, thread: u64) {
+        assert_eq!(tx.capacity().to_string(), told("SLOTS"), "there were to be no more");
         let number = self.number * self.threads + thread;
         let mut sending =
             Sending { tx, random: Random::new(number), record: Record::new(), next: number << 40 };
@@ -258,7 +259,7 @@ impl<A: Access> Sending<'_, A> {
             0 => self.send_batch(most.min(SHARE), SHARING),
             1 => {
                 let most = most.min(1 + self.random.below(5));
-                self.send_batch(most, SIZE);
+                self.send_batch(most, tx.slot_size());
             }
             2 | 3 => {
                 let mut loan = tx.loan_timeout(16, PATIENCE).unwrap();
