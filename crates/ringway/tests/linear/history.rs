@@ -52,8 +52,8 @@ pub(crate) enum Wrong {
     NotSent(Operation),
     /// The receive was over before the send was called.
     ReceivedBeforeSent { sent: Operation, received: Operation },
-    /// The first of two messages was sent before, and received after the second one, or not at all.
-    Overtaken { first: Message, second: Message },
+    /// The first of these was sent before, and received after the second one, or not at all.
+    Overtaken(Box<[Message; 2]>),
     /// Some message was there all the time from `from` to `to`.
     NotNothing { found: Operation, from: u64, to: u64 },
 }
@@ -166,7 +166,7 @@ fn check_order(messages: &[Message]) -> Result<(), Wrong> {
         }
         if let (Some(first), Some(received)) = (last, second.received) {
             if received.to < first.leaves() {
-                return Err(Wrong::Overtaken { first: *first, second: *second });
+                return Err(Wrong::Overtaken(Box::new([*first, *second])));
             }
         }
     }
@@ -280,8 +280,8 @@ mod tests {
     fn a_message_that_overtakes_is_wrong() {
         let sends = [(1, 2, Send(1)), (3, 4, Send(2))];
         let overtaken = |receives: &[_]| {
-            matches!(wrong(&[&sends[..], receives].concat()), Some(Wrong::Overtaken { first, second })
-                if first.sent.what == Send(1) && second.sent.what == Send(2))
+            matches!(wrong(&[&sends[..], receives].concat()), Some(Wrong::Overtaken(both))
+                if both.map(|message| message.sent.what) == [Send(1), Send(2)])
         };
         assert!(overtaken(&[(5, 6, Receive(2)), (7, 8, Receive(1))]));
         assert!(overtaken(&[(5, 6, Receive(2))]), "the first one was lost");
@@ -324,7 +324,7 @@ mod tests {
         let first = [(1, 2, Send(1)), (3, 4, Send(2)), (5, 6, Receive(1)), (7, 8, Send(1))];
         let with = |rest: &[_]| wrong(&[&first[..], rest].concat());
         assert_eq!(with(&[(9, 10, Receive(2)), (11, 12, Receive(1))]), None);
-        assert!(matches!(with(&[(9, 10, Receive(1)), (11, 12, Receive(2))]), Some(Wrong::Overtaken { .. })));
+        assert!(matches!(with(&[(9, 10, Receive(1)), (11, 12, Receive(2))]), Some(Wrong::Overtaken(_))));
         assert!(matches!(with(&[(9, 10, Receive(2)), (11, 12, Nothing)]), Some(Wrong::NotNothing { .. })));
     }
 }
