@@ -233,41 +233,33 @@ impl<A: Access> Receiver<A> {
 
     #[inline(always)]
     fn message(&self, deadline: impl FnOnce() -> Option<Instant>) -> Result<Received<'_>, NoMessage> {
-        match self.take_at_once() {
-            Some((taken, note)) => self.received(taken, note),
-            None => self.message_slowly(Some(deadline())),
-        }
+        self.first(|| Some(deadline()))
     }
 
     #[inline(always)]
     fn try_message(&self) -> Result<Received<'_>, NoMessage> {
-        match self.take_at_once() {
-            Some((taken, note)) => self.received(taken, note),
-            None => self.message_slowly(None),
-        }
+        self.first(|| None)
     }
 
-    /// A message that is alone in its slot, on the way that needs no questions.
+    /// The first message. `deadline`: `None` not to wait.
     #[inline(always)]
-    fn received(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
-        if note.is_packed() || note.len() > self.end.part.pool.extent().size {
-            return self.received_slowly(taken, note);
+    fn first(&self, deadline: impl FnOnce() -> Option<Option<Instant>>) -> Result<Received<'_>, NoMessage> {
+        if let Some((taken, note)) = self.take_at_once() {
+            if !note.is_packed() && note.len() <= self.end.part.pool.extent().size {
+                self.counts.message(note.len().into());
+                return Ok(Received::alone(&self.end, taken, note));
+            }
+            // Nothing may be left in that slot.
+            if let Some(received) = self.unpack(taken, note)? {
+                return Ok(received);
+            }
         }
-        self.counts.message(note.len().into());
-        Ok(Received::alone(&self.end, taken, note))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn received_slowly(&self, taken: mpmc::Taken, note: Note) -> Result<Received<'_>, NoMessage> {
-        match self.unpack(taken, note)? {
-            Some(received) => Ok(received),
-            // Nothing was left in that slot.
-            None => self.message_slowly(Some(None)),
-        }
+        self.message_slowly(deadline())
     }
 
     /// The first message of a slot of several; the others are this end's next ones.
+    #[cold]
+    #[inline(never)]
     fn unpack(&self, taken: mpmc::Taken, note: Note) -> Result<Option<Received<'_>>, NoMessage> {
         let slot = Unpacked::new(&self.end, taken, note).map_err(|corrupt| self.poison(corrupt))?;
         self.next_of(Rest::new(slot))

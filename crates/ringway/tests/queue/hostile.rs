@@ -11,7 +11,7 @@ use std::{
 
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use ringway::{
-    Offer, Wait,
+    Offer, RecvTimeoutError, TryRecvError, Wait,
     layout::queue::{KIND_QUEUE, LINES, Parts, line, queue, shared},
     mpmc::{Options, Received, Receiver, Sender},
 };
@@ -248,6 +248,29 @@ fn all_ends_survive_a_process_that_never_stops_scribbling() {
             assert_eq!((senders.unwrap(), receivers), (ENDS, ENDS), "too few ends were had to show anything");
         });
     }
+}
+
+#[test]
+fn who_tries_to_receive_from_a_slot_that_says_all_was_received_does_not_wait() {
+    let offer = options(true, false).offer().unwrap();
+    let scribbler = Scribbler::new(&offer);
+    let (tx, rx) = ends(&offer);
+    let (tx, rx) = (tx.unwrap(), rx.unwrap());
+    let (record, done) = (1 << 48, 1 << 49);
+    let forge = || {
+        let mut batch = tx.batch();
+        batch.push(b"x").unwrap();
+        batch.send();
+        let headers = scribbler.words.iter().filter(|word| word.load(Ordering::Relaxed) == record | 1);
+        headers.for_each(|word| word.store(record | done | 1, Ordering::Relaxed));
+    };
+    forge();
+    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+    forge();
+    assert_eq!(rx.recv_timeout(TICK).unwrap_err(), RecvTimeoutError::Timeout);
+    forge();
+    assert_eq!(rx.try_recv_batch(9).unwrap_err(), TryRecvError::Empty);
+    assert_eq!(tx.slots().free as usize, SLOTS);
 }
 
 /// What a scribbler can do with a line: make one that nobody has look taken, dead, unswept, or the end of a side; and one that somebody
