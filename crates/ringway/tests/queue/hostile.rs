@@ -235,17 +235,20 @@ fn all_ends_survive_a_process_that_never_stops_scribbling() {
                 let attached = tries().filter_map(|()| Options::new().sender_of(&offer).ok()).take(ENDS);
                 attached.map(|tx| (0..40).for_each(|_| use_sender(&tx, next()))).count()
             });
-            let mut next = random(3);
-            let attached = tries().filter_map(|()| Options::new().receiver_of(&offer).ok()).take(ENDS);
-            let receivers = attached
-                .map(|rx| {
+            let receivers = scope.spawn(|| {
+                let mut next = random(3);
+                let attached = tries().filter_map(|()| Options::new().receiver_of(&offer).ok()).take(ENDS);
+                let used = attached.map(|rx| {
                     let mut held = Vec::new();
                     (0..40).for_each(|_| use_receiver(&rx, next(), &mut held));
-                })
-                .count();
-            let senders = senders.join();
+                });
+                used.count()
+            });
+            // Whatever has become of them, the scribbler is to end.
+            let (senders, receivers) = (senders.join(), receivers.join());
             stop.store(true, Ordering::Relaxed);
-            assert_eq!((senders.unwrap(), receivers), (ENDS, ENDS), "too few ends were had to show anything");
+            let had = (senders.unwrap(), receivers.unwrap());
+            assert_eq!(had, (ENDS, ENDS), "too few ends were had to show anything");
         });
     }
 }
