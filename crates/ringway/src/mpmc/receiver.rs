@@ -112,12 +112,14 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv(&self) -> Result<Received<'_>, RecvError> {
-        while {
+        for waits in [true, false] {
             if let Some((taken, note)) = self.take_at_once() {
                 return Ok(Received::alone(&self.end, taken, note));
             }
-            self.will_be_there()
-        } {}
+            if !waits || !self.will_be_there() {
+                break;
+            }
+        }
         match self.message_slowly(Some(None)) {
             Some(received) => Ok(received),
             None => Err(self.answer.recv()),
@@ -262,12 +264,14 @@ impl<A: Access> Receiver<A> {
         &self,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Received<'_>, RecvTimeoutError> {
-        while {
+        for waits in [true, false] {
             if let Some((taken, note)) = self.take_at_once() {
                 return Ok(Received::alone(&self.end, taken, note));
             }
-            self.will_be_there()
-        } {}
+            if !waits || !self.will_be_there() {
+                break;
+            }
+        }
         match self.message_slowly(Some(deadline())) {
             Some(received) => Ok(received),
             None => Err(self.answer.timeout()),
@@ -438,8 +442,13 @@ impl<A: Access> Receiver<A> {
                 done => Some(done),
             }
         };
-        let found = part.items.wait(deadline, &part.crowd, present, look, || !self.queue.is_empty());
+        let found = part.items.wait(deadline, &part.crowd, present, look, || self.has_more());
         found.unwrap_or(Err(NoMessage::Empty)).map(noted)
+    }
+
+    /// Whether another receiver would find something now, be it that all have gone.
+    fn has_more(&self) -> bool {
+        !self.queue.is_empty() || !self.end.part.senders().anybody()
     }
 
     /// Takes the first message, if there is one, or else says why not. `thorough`: also looks whether somebody has died, or all have

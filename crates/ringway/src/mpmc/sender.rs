@@ -412,8 +412,13 @@ impl<A: Access> Sender<A> {
             Err(NoSlot::Full) => None,
             done => Some(done),
         };
-        let found = part.room.wait_unfenced(deadline, &part.crowd, present, look, || self.has_free());
+        let found = part.room.wait_unfenced(deadline, &part.crowd, present, look, || self.has_more());
         found.unwrap_or(Err(NoSlot::Full))
+    }
+
+    /// Whether another sender would find something now, be it that all receivers have gone.
+    fn has_more(&self) -> bool {
+        self.has_free() || !self.end.part.receivers().anybody()
     }
 
     /// Whether another sender would find a slot now.

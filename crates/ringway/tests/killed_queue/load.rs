@@ -143,7 +143,10 @@ impl Load {
         let slots = status.slots.as_ref().ok_or("no slots")?;
         let is_clean = slots.free == SLOTS as u32 && slots.holders.is_empty() && slots.queued == 0;
         let [sure, most] = outcome.lost;
-        if is_clean && status.participants.is_empty() && (sure..=most).contains(&status.lost) {
+        if is_clean
+            && status.participants.is_empty()
+            && status.lost.is_some_and(|lost| (sure..=most).contains(&lost))
+        {
             return Ok(outcome);
         }
         Err(format!("after all have left, and {outcome:?}: {status:?}").into())
