@@ -130,7 +130,10 @@ impl<const BATCH: usize> ends::Sender for End<Sender, BATCH> {
     fn send(&mut self, message: &[u8; SIZE]) -> Result<()> {
         match self.spin {
             // It spins by itself.
-            None | Some(Spin::Hint) => self.end.send(message).map_err(Error::other),
+            None | Some(Spin::Hint) => match self.end.send(message) {
+                Ok(()) => Ok(()),
+                Err(error) => failed(error),
+            },
             Some(spin) => spin.until(|| match self.end.try_send(message) {
                 Err(TrySendError::Full | TrySendError::Exhausted(_)) => None,
                 sent => Some(sent.map_err(Error::other)),
@@ -166,16 +169,29 @@ impl<const BATCH: usize> ends::Receiver for End<Receiver, BATCH> {
     #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<()> {
         match self.spin {
-            None | Some(Spin::Hint) if BATCH == 1 => read(&self.end.recv().map_err(Error::other)?),
+            None | Some(Spin::Hint) if BATCH == 1 => match self.end.recv() {
+                Ok(received) => read(&received),
+                Err(error) => return failed(error),
+            },
             Some(spin) if BATCH == 1 => read(&spin.until(|| there(self.end.try_recv()))?),
             Some(spin) => {
                 let batch = spin.until(|| there(self.end.try_recv_batch(BATCH)))?;
                 batch.iter().for_each(|message| read(message.bytes()));
             }
-            None => read(&self.end.recv().map_err(Error::other)?),
+            None => match self.end.recv() {
+                Ok(received) => read(&received),
+                Err(error) => return failed(error),
+            },
         }
         Ok(())
     }
+}
+
+/// Why nothing was sent, or received. Converted in place it would keep messages out of registers.
+#[cold]
+#[inline(never)]
+fn failed(error: impl Into<ringway::Error>) -> Result<()> {
+    Err(Error::other(error.into()))
 }
 
 /// What was received; nothing, if there was nothing.

@@ -293,7 +293,7 @@ fn what_a_killed_receiver_held_is_counted_as_lost_where_it_is_not_to_come_again(
         });
         until_there_are(dir.path(), 1, |it| it.awaits_message);
         holder.kill();
-        until(dir.path(), |queue| queue.lost == 1);
+        until(dir.path(), |queue| queue.lost == Some(1));
         tx.send(b"the next").unwrap();
         assert_eq!(received.join().unwrap(), Ok((b"the next".to_vec(), false)));
     });
