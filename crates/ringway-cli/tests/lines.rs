@@ -250,6 +250,8 @@ fn a_killed_sender_is_not_missed_while_another_sends() {
     let recv = recv(&place, &copy, &[]);
     await_content(&copy, "first\n");
     kill(killed);
+    // Until it is buried, it is there.
+    await_participants(&place, 1, 1);
     input.write_all(b"second\n").unwrap();
     drop(input);
     succeeds(other);
