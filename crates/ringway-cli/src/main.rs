@@ -47,20 +47,24 @@ enum Command {
     /// what was sent, and ends with 4. What it had received and not written when it is killed another one receives. If the
     /// output cannot be written, what was not stays in the queue.
     Recv(recv::Options),
-    /// Shows the rings that are there, one a line: name, capacity, what is pending, both ends, and whether nobody is attached.
+    /// Shows the rings and queues that are there, one a line: name, capacity, what is pending, both ends, and whether nobody is
+    /// attached.
     ///
     /// Looking changes nothing, and nobody notices. What has a ring's name and is none, or may not be read, is named on
     /// standard error.
     Ls(ls::Options),
-    /// Shows how a ring does.
+    /// Shows how a ring does, or a queue.
+    ///
+    /// Of a queue it says who takes part, and who has how many of its slots.
     ///
     /// Looking changes nothing, and nobody notices.
     Stat(stat::Options),
-    /// Removes what is left of rings that nobody is attached to, and never one that somebody is.
+    /// Removes what is left of rings and queues that nobody is attached to, and never one that somebody is.
     ///
     /// Whether anybody is attached is the kernel's word. Rings come to be left behind when processes are killed. What a
     /// sender that died has sent, and nobody received, goes with its ring, unless --keep-messages is said; what a sender
-    /// that left in good order has sent waits for a receiver, and its ring is kept, unless --all is said. Each name gets
+    /// that left in good order has sent waits for a receiver, and its ring is kept, unless --all is said; of a queue's senders the
+    /// last one to go counts. Each name gets
     /// a line: removed, in use and by whom, kept, or left alone, because it is no ring or another user's. Ends with 0
     /// if that is done, also if there was nothing to do. Any number of these may run at once.
     Clean(clean::Options),

@@ -250,6 +250,8 @@ fn a_killed_sender_is_not_missed_while_another_sends() {
     let recv = recv(&place, &copy, &[]);
     await_content(&copy, "first\n");
     kill(killed);
+    // Until it is buried, it is there.
+    await_participants(&place, 1, 1);
     input.write_all(b"second\n").unwrap();
     drop(input);
     succeeds(other);
@@ -288,10 +290,10 @@ fn what_a_killed_receiver_had_is_lost_and_counted_if_the_queue_was_made_so() {
     let ([_, second, third], _) = with_a_killed_receiver(&place, &["--at-most-once"]);
     // As long as somebody takes part, there is something to be looked at.
     let (sender, input) = sending(&place, &[]);
+    await_participants(&place, 1, 0);
+    assert_eq!(stat_until(&place, |_| true)["queue"]["lost_messages"], 1);
     let copy = place.path("copy");
     let recv = recv(&place, &copy, &[]);
-    let status = stat_until(&place, |status| status["pending_messages"] == 0);
-    assert_eq!(status["queue"]["lost_messages"], 1);
     drop(input);
     succeeds(sender);
     succeeds(recv);

@@ -247,11 +247,10 @@ impl fmt::Display for AttachError {
             ),
             Self::ControlArea { found, path } => write!(
                 f,
-                "{}: has a control area of {}, but a ring's has {}: its header is damaged; stop all who use it and \
+                "{}: has a control area of {}, as none of its shape has: its header is damaged; stop all who use it and \
                  remove it",
                 ring(path),
-                Size(*found),
-                Size(layout::CONTROL_LEN as u64)
+                Size(*found)
             ),
             Self::Flags { found, known, path } => write!(
                 f,

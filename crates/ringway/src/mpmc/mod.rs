@@ -25,7 +25,7 @@
 //!
 //! When the last sender has left, everywhere, receivers get `Closed` after the last message; so do senders when the last
 //! receiver has left. Either goes away when another one comes. A side where nobody has been *yet* is not closed; messages wait for it. To
-//! a sender, receivers that had left before it came are ones that have not come yet.
+//! a sender, receivers that had left before it came are ones that have not come yet. Ends that [stay](Options::stay) wait for others instead.
 //!
 //! The last one to leave a *named* queue takes the name with it, if everything was received.
 //!
