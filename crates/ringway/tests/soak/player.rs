@@ -122,6 +122,7 @@ impl Player<'_> {
             tx.loan_timeout(most, TICK).map(|mut loan| {
                 loan.truncate(len);
                 message::write(&mut loan, number);
+                self.linger();
                 self.life.try_to(self.next + 1);
                 loan.send();
             })
@@ -156,9 +157,17 @@ impl Player<'_> {
             }
         }
         let count = batch.len() as u64;
+        self.linger();
         self.life.try_to(self.next + count);
         batch.send();
         self.has_sent(count);
+    }
+
+    /// Keeps what it has for a while, now and then.
+    fn linger(&mut self) {
+        if self.random.below(128) == 0 {
+            thread::sleep(Duration::from_micros(self.random.below(1000)));
+        }
     }
 
     fn has_sent(&mut self, count: u64) {
@@ -174,6 +183,7 @@ impl Player<'_> {
                     for (hand, message) in batch.iter().enumerate() {
                         self.take(hand, message.bytes(), message.redelivered());
                     }
+                    self.linger();
                     self.release();
                     drop(batch);
                     self.life.has_released();
@@ -206,6 +216,7 @@ impl Player<'_> {
 
     fn received(&mut self, message: ringway::mpmc::Received<'_>) -> bool {
         self.take(0, &message, message.redelivered());
+        self.linger();
         if self.random.below(16) == 0 {
             let (life, count) = origin(message::number(&message).unwrap());
             let sender = self.log.life(life);
