@@ -25,6 +25,8 @@ const AGAIN: usize = 1 << 14;
 #[repr(C)]
 struct Book {
     stop: Word,
+    /// Somebody found something wrong.
+    failed: Word,
     /// How many numbers there are in `again`.
     agains: Common,
     again: [Word; AGAIN],
@@ -48,7 +50,7 @@ pub(crate) struct Life {
     releasing: Word,
     /// For each message that it sends: it is, or was, in somebody's hand,
     had: [Common; MESSAGES as usize / 64],
-    /// and was to be released.
+    /// and was to be released; or, if it is in nobody's hand, was put back.
     released: [Common; MESSAGES as usize / 64],
 }
 
@@ -143,7 +145,7 @@ impl Life {
         is_set(&self.released, message)
     }
 
-    /// A message that it sends is about to be released.
+    /// A message that it sends is about to be released, or put back.
     pub(crate) fn set_released(&self, message: u64, released: bool) {
         change(&self.released, message, released);
     }
@@ -151,6 +153,11 @@ impl Life {
 
 /// A round's log, mapped.
 pub(crate) struct Log(NonNull<Book>);
+
+// SAFETY: it owns its mapping, of which all that is used are atomic words.
+unsafe impl Send for Log {}
+// SAFETY: as above.
+unsafe impl Sync for Log {}
 
 impl Log {
     /// Maps the log in this file; a new one is made as long as it has to be, of zeros.
@@ -181,6 +188,14 @@ impl Log {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.book().stop.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_failed(&self) {
+        self.book().failed.store(1, Ordering::Release);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.book().failed.load(Ordering::Acquire) != 0
     }
 
     /// Somebody has received this, and somebody had it in hand before, and may have released it.

@@ -13,8 +13,9 @@
 //! | after a message was taken, before that was written down | it comes again, marked |
 //! | with a message in hand | it comes again, marked |
 //! | while it released | it comes again, marked, or does not |
+//! | while it put back | it comes again, and may be marked |
 //!
-//! Where what a dead one had is to be lost, it does not come again, and is counted. Everything else is a fault: a message that is
+//! Where what a dead one had is to be lost, it does not come again, and is counted; what it was putting back comes. Everything else is a fault: a message that is
 //! missing, comes twice, comes again and does not say so, was never sent, or is torn. Rounds last some seconds, each
 //! with a queue of its own, of other slots, waits and policies. At the end of a round all leave; nothing may be left in the queue, all
 //! slots are free, and a name is gone.

@@ -1,7 +1,7 @@
 //! One of the processes, from its birth to its end.
 #![allow(unsafe_code)]
 
-use std::{fs::File, path::PathBuf, thread, time::Duration};
+use std::{fs::File, panic, path::PathBuf, thread, time::Duration};
 
 use ringway::{
     Names, Offer, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError, Wait,
@@ -45,6 +45,13 @@ fn child_plays() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let parsed = |key| told(key).parse::<u64>().unwrap();
     let log = Log::map(&File::options().read(true).write(true).open(told("LOG")).unwrap());
+    let log: &Log = Box::leak(Box::new(log));
+    // Said at once: it may be killed while it tells what is wrong.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        log.set_failed();
+        hook(what);
+    }));
     let options = Options::new().slots(parsed("SLOTS") as usize).slot_size(parsed("SIZE") as usize);
     let options = options.wait(Wait::Park { spin: Duration::from_micros(parsed("SPIN")) });
     let once = told("ONCE") == "true";
@@ -65,7 +72,7 @@ fn child_plays() {
     };
     let number = parsed("LIFE");
     let life = log.life(number);
-    Player { log: &log, life, number, once, next: 0, random: Random::new(parsed("SEED")) }.play(tx, rx);
+    Player { log, life, number, once, next: 0, random: Random::new(parsed("SEED")) }.play(tx, rx);
 }
 
 struct Player<'a> {
@@ -115,6 +122,7 @@ impl Player<'_> {
             tx.loan_timeout(most, TICK).map(|mut loan| {
                 loan.truncate(len);
                 message::write(&mut loan, number);
+                self.linger();
                 self.life.try_to(self.next + 1);
                 loan.send();
             })
@@ -149,9 +157,17 @@ impl Player<'_> {
             }
         }
         let count = batch.len() as u64;
+        self.linger();
         self.life.try_to(self.next + count);
         batch.send();
         self.has_sent(count);
+    }
+
+    /// Keeps what it has for a while, now and then.
+    fn linger(&mut self) {
+        if self.random.below(128) == 0 {
+            thread::sleep(Duration::from_micros(self.random.below(1000)));
+        }
     }
 
     fn has_sent(&mut self, count: u64) {
@@ -167,6 +183,7 @@ impl Player<'_> {
                     for (hand, message) in batch.iter().enumerate() {
                         self.take(hand, message.bytes(), message.redelivered());
                     }
+                    self.linger();
                     self.release();
                     drop(batch);
                     self.life.has_released();
@@ -199,9 +216,12 @@ impl Player<'_> {
 
     fn received(&mut self, message: ringway::mpmc::Received<'_>) -> bool {
         self.take(0, &message, message.redelivered());
+        self.linger();
         if self.random.below(16) == 0 {
             let (life, count) = origin(message::number(&message).unwrap());
-            self.log.life(life).set_had(count, false);
+            let sender = self.log.life(life);
+            sender.set_had(count, false);
+            sender.set_released(count, true);
             self.life.has_released();
             message.put_back();
         } else {
@@ -219,14 +239,17 @@ impl Player<'_> {
         let (life, count) = origin(number);
         let sender = self.log.life(life);
         assert!(count < sender.trying(), "message {number:#x} was never sent");
-        assert!(!(marked && self.once), "message {number:#x} comes again, and was to be lost");
         // In this order: whoever dies here had it in hand, if its next receiver holds that against somebody.
         self.life.take(hand, number);
+        let released = sender.was_released(count);
+        sender.set_released(count, false);
         if sender.was_had(count) {
             assert!(marked, "message {number:#x} comes again and does not say so");
-            let released = sender.was_released(count);
-            sender.set_released(count, false);
+            assert!(!self.once, "message {number:#x} comes again, and was to be lost");
             self.log.enter_again(number, released);
+        } else {
+            // Who is killed while it puts back leaves what is put back, and marked.
+            assert!(!marked || !self.once || released, "message {number:#x} was to be lost");
         }
         sender.set_had(count, true);
         self.life.count(marked);

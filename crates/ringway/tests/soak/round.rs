@@ -199,6 +199,7 @@ impl Round {
             let status = player.end();
             assert!(status.success(), "life {life}: {status}");
         }
+        assert!(!self.log.has_failed(), "somebody found something wrong, and was killed while it said what");
         self.settle()
     }
 
