@@ -413,7 +413,8 @@ impl<A: Access> Sender<A> {
             done => Some(done),
         };
         let found = part.room.wait_unfenced(deadline, &part.crowd, present, look, || self.has_more());
-        found.unwrap_or(Err(NoSlot::Full))
+        // The time is up: the last look may have been a cheap one.
+        found.unwrap_or_else(|| self.slot_slowly(len, true))
     }
 
     /// Whether another sender would find something now, be it that all receivers have gone.
