@@ -102,7 +102,7 @@ impl Player {
     }
 
     /// Waits for its end.
-    fn end(mut self) -> ExitStatus {
+    fn end(&mut self) -> ExitStatus {
         let limit = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -181,7 +181,7 @@ impl Round {
                 // Who is stopped can be killed, too.
             }
             let part = self.players[victim].part;
-            let player = self.players.swap_remove(victim);
+            let player = &mut self.players[victim];
             player.signal(libc::SIGKILL);
             let life = player.life;
             let status = player.end();
@@ -191,10 +191,10 @@ impl Round {
                 assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
             }
             self.mourn(life);
-            self.bear(part);
+            self.succeed(victim, part);
         }
         self.log.stop();
-        for player in self.players.drain(..) {
+        for player in &mut self.players {
             let life = player.life;
             let status = player.end();
             assert!(status.success(), "life {life}: {status}");
@@ -212,8 +212,8 @@ impl Round {
                 if let Some(status) = player.child.try_wait().unwrap() {
                     assert!(status.success(), "life {}: {status}", player.life);
                     // It has sent all that it may.
-                    let part = self.players.swap_remove(at).part;
-                    self.bear(part);
+                    let part = player.part;
+                    self.succeed(at, part);
                 }
             }
             let received = (0..self.lives).map(|life| self.log.life(life).received()).sum();
@@ -228,6 +228,12 @@ impl Round {
             }
             thread::sleep((end - now).min(Duration::from_millis(5)));
         }
+    }
+
+    /// Another one comes in the place of one that has ended: the others keep theirs, of which one may be stopped.
+    fn succeed(&mut self, at: usize, part: Part) {
+        self.bear(part);
+        self.players.swap_remove(at);
     }
 
     /// One more comes.
