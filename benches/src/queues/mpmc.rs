@@ -130,7 +130,7 @@ impl<const BATCH: usize> ends::Sender for End<Sender, BATCH> {
     fn send(&mut self, message: &[u8; SIZE]) -> Result<()> {
         match self.spin {
             // It spins by itself.
-            None | Some(Spin::Hint) => match self.end.send(message) {
+            None | Some(Spin::Hint | Spin::BackOff) => match self.end.send(message) {
                 Ok(()) => Ok(()),
                 Err(error) => failed(error),
             },
@@ -169,7 +169,7 @@ impl<const BATCH: usize> ends::Receiver for End<Receiver, BATCH> {
     #[inline]
     fn receive(&mut self, mut read: impl FnMut(&[u8])) -> Result<()> {
         match self.spin {
-            None | Some(Spin::Hint) if BATCH == 1 => match self.end.recv() {
+            None | Some(Spin::Hint | Spin::BackOff) if BATCH == 1 => match self.end.recv() {
                 Ok(received) => read(&received),
                 Err(error) => return failed(error),
             },

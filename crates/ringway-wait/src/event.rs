@@ -88,7 +88,7 @@ use crate::{
     spinner::Spinner,
 };
 
-/// Rounds of a spin, some microseconds, after which one who never sleeps gives its processor away in between.
+/// Rounds of a spin, some microseconds, after which the processor is given away in between.
 const ROUNDS: u32 = 3;
 
 /// The shared words of an event.
@@ -287,8 +287,8 @@ impl<W: EventWords> Event<W> {
         let go_on = || {
             rounds = rounds.saturating_add(1);
             // Whether those that it waits for run elsewhere cannot be told. Where it has but one processor they may need it; and if it
-            // never sleeps, and waits for long, they may be more than there are processors.
-            if self.one_processor || !self.spinner.parks() && rounds > ROUNDS {
+            // waits for long, they may be more than there are processors.
+            if self.one_processor || rounds > ROUNDS {
                 std::thread::yield_now();
             }
             true

@@ -11,20 +11,20 @@
 //! # How it learns
 //!
 //! Each time the receiver finds nothing, it says how many messages it has had since the last time. Two or more: somebody
-//! streams, so the lag doubles, up to [`MOST`]. One: it falls to [`LEAST`], which costs a message that is answered nothing: the
+//! streams, so the lag doubles, up to its bound. One: it falls to [`LEAST`], which costs a message that is answered nothing: the
 //! next one cannot be here sooner. Every [`PROBE`]th time it is doubled all the same, to see whether
 //! a stream has begun; one that comes message by message would else look like an exchange for ever.
 //!
 //! # What it costs
 //!
-//! A message that comes alone at the end of a stream waits [`MOST`] turns of a spin loop, about a microsecond; the next
-//! one [`LEAST`].
+//! A message that comes alone at the end of a stream waits as many turns of a spin loop as the bound is, [`MOST`] unless another one was
+//! asked for: about a microsecond; the next one [`LEAST`].
 
 use crate::primitive::pause;
 
 /// Turns of a spin loop that are always waited.
 const LEAST: u32 = 1;
-/// Turns of a spin loop at the most.
+/// Turns of a spin loop at the most, where one sends and one receives.
 const MOST: u32 = 32;
 /// Runs of one message after which a longer lag is tried.
 const PROBE: u32 = 16;
@@ -32,18 +32,26 @@ const PROBE: u32 = 16;
 /// How long a receiver stays away when it has caught up; see the top of the module.
 #[derive(Debug)]
 pub struct Lag {
+    most: u32,
     turns: u32,
     /// Runs of one message in a row.
     single: u32,
 }
 
 impl Default for Lag {
+    /// Of one that alone receives what one sends.
     fn default() -> Self {
-        Self { turns: LEAST, single: 0 }
+        Self::up_to(MOST)
     }
 }
 
 impl Lag {
+    /// Of a receiver that stays away for so many turns of a spin loop at the most.
+    #[must_use]
+    pub fn up_to(most: u32) -> Self {
+        Self { most, turns: LEAST, single: 0 }
+    }
+
     /// Stays away for a moment. `run`: messages since the last time.
     #[inline]
     pub fn fall_back(&mut self, run: u64) {
@@ -54,7 +62,7 @@ impl Lag {
     fn learn(&mut self, run: u64) {
         if run > 1 {
             self.single = 0;
-            self.turns = (2 * self.turns).min(MOST);
+            self.turns = (2 * self.turns).min(self.most);
             return;
         }
         self.single += 1;

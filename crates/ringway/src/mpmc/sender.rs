@@ -226,7 +226,7 @@ impl<A: Access> Sender<A> {
     /// # assert_eq!(&rx.recv()?[..], b"hello");
     /// # Ok::<(), ringway::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, message: &[u8]) -> Result<(), SendError> {
         // The way that needs no questions is worth keeping straight.
         if self.send_at_once(message) { Ok(()) } else { self.send_slowly(message) }
@@ -253,7 +253,7 @@ impl<A: Access> Sender<A> {
     /// assert_eq!(tx.try_send(b"again"), Err(ringway::TrySendError::Full));
     /// # Ok::<(), ringway::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&self, message: &[u8]) -> Result<(), TrySendError> {
         if self.send_at_once(message) { Ok(()) } else { self.try_send_slowly(message) }
     }
