@@ -174,14 +174,14 @@ impl<const BATCH: usize> ends::Receiver for End<Receiver, BATCH> {
                 Err(error) => return failed(error),
             },
             Some(spin) if BATCH == 1 => read(&spin.until(|| there(self.end.try_recv()))?),
+            None | Some(Spin::Hint | Spin::BackOff) => match self.end.recv_batch(BATCH) {
+                Ok(batch) => batch.iter().for_each(|message| read(message.bytes())),
+                Err(error) => return failed(error),
+            },
             Some(spin) => {
                 let batch = spin.until(|| there(self.end.try_recv_batch(BATCH)))?;
                 batch.iter().for_each(|message| read(message.bytes()));
             }
-            None => match self.end.recv() {
-                Ok(received) => read(&received),
-                Err(error) => return failed(error),
-            },
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use core::{fmt, num::NonZeroU32, ptr::NonNull, slice};
 
 use super::{Lent, copy, fetch};
 use crate::{
-    At, Corrupt,
+    At, Corrupt, Mem,
     mpmc::{
         Access, Consumer, HEADER, Hint, Line, Loan, MOST_SLOTS, Note, Notes, Packed, Pool, Producer, Taken,
     },
@@ -136,7 +136,7 @@ impl LentPool {
         unsafe { self.places.data.add(slot * self.extent.stride as usize) }
     }
 
-    /// A record's header.
+    /// A record's header, or a word of a payload that nobody has a slice of.
     ///
     /// # Panics
     ///
@@ -387,6 +387,29 @@ impl<P: Lends, A: Access> Consumer<P, A> {
         let pool = self.pool().as_ref();
         assert!(taken.0.is_of(pool.id), "the message is of another queue");
         pool
+    }
+
+    /// Takes a slot's lines over, of so many bytes in it, by storing what is there: see [`Mem::own`]. It pays if they are
+    /// [as many](Mem::OWNED) as their next writer fetches at once.
+    ///
+    /// # Panics
+    ///
+    /// If the message is of another queue.
+    #[inline]
+    pub fn own(&self, taken: &mut Taken, len: u32) {
+        if Lent::OWNED.contains(&u64::from(len)) {
+            self.own_lines(taken, len);
+        }
+    }
+
+    #[inline(never)]
+    fn own_lines(&self, taken: &mut Taken, len: u32) {
+        let pool = self.checked(taken);
+        for at in (0..len.min(pool.extent.size)).step_by(Lent::LINE as usize) {
+            let word = pool.header(taken.slot(), at);
+            // Relaxed, both: nobody else uses it before the slot is released.
+            word.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// The bytes of a message that is alone in its slot, by its note.

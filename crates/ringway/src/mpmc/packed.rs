@@ -18,7 +18,11 @@ pub(super) struct Unpacked {
 
 impl Unpacked {
     /// Of a slot with this note. One that makes no sense is given back, and lost.
-    pub(super) fn new(end: &Arc<ReceivingEnd>, taken: mpmc::Taken, note: Note) -> Result<Arc<Self>, Corrupt> {
+    pub(super) fn new(
+        end: &Arc<ReceivingEnd>,
+        mut taken: mpmc::Taken,
+        note: Note,
+    ) -> Result<Arc<Self>, Corrupt> {
         let valid = if note.is_packed() {
             end.queue.record(&taken, note, 0).map(drop)
         } else {
@@ -28,6 +32,7 @@ impl Unpacked {
             end.release(taken);
             return Err(corrupt);
         }
+        end.queue.own(&mut taken, note.len());
         Ok(Arc::new(Self { taken: Some(taken), note, end: end.clone() }))
     }
 

@@ -210,7 +210,7 @@ impl<A: Access> Receiver<A> {
     /// ```
     #[inline]
     pub fn recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, RecvError> {
-        self.messages(max, || None).map_err(|why| self.error(why).into())
+        self.messages(max, Some(|| None)).map_err(|why| self.error(why).into())
     }
 
     /// Receives up to `max` messages at once, if there is one now. Lock-free.
@@ -224,7 +224,7 @@ impl<A: Access> Receiver<A> {
     /// If `max` is 0.
     #[inline]
     pub fn try_recv_batch(&self, max: usize) -> Result<ReceivedBatch<'_, A>, TryRecvError> {
-        self.messages(max, || Some(Instant::now())).map_err(|why| self.error(why))
+        self.messages(max, None::<fn() -> Option<Instant>>).map_err(|why| self.error(why))
     }
 
     /// [`recv_batch`](Self::recv_batch), but waiting only for so long.
@@ -242,7 +242,7 @@ impl<A: Access> Receiver<A> {
         max: usize,
         timeout: Duration,
     ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
-        self.messages(max, || after(timeout)).map_err(|why| self.error(why).into())
+        self.messages(max, Some(|| after(timeout))).map_err(|why| self.error(why).into())
     }
 
     /// [`recv_batch`](Self::recv_batch), but waiting only until then.
@@ -260,7 +260,7 @@ impl<A: Access> Receiver<A> {
         max: usize,
         deadline: Instant,
     ) -> Result<ReceivedBatch<'_, A>, RecvTimeoutError> {
-        self.messages(max, || Some(deadline)).map_err(|why| self.error(why).into())
+        self.messages(max, Some(|| Some(deadline))).map_err(|why| self.error(why).into())
     }
 
     #[inline(always)]
@@ -289,12 +289,13 @@ impl<A: Access> Receiver<A> {
         if self.has_rest.get() || self.end.part.corruption().is_some() {
             return None;
         }
-        let taken = self.queue.take_at_once()?;
+        let mut taken = self.queue.take_at_once()?;
         let note = Note(self.queue.note(&taken));
         if note.is_packed() || note.len() > self.end.part.pool.extent().size {
             self.unpack_later(taken, note);
             return None;
         }
+        self.queue.own(&mut taken, note.len());
         self.counts.message(note.len().into());
         Some((taken, note))
     }
@@ -375,21 +376,24 @@ impl<A: Access> Receiver<A> {
         }
     }
 
-    fn messages(
-        &self,
-        max: usize,
-        deadline: impl FnOnce() -> Option<Instant>,
-    ) -> Result<ReceivedBatch<'_, A>, NoMessage> {
+    /// Messages. `deadline`: `None` not to wait.
+    fn messages<D>(&self, max: usize, deadline: Option<D>) -> Result<ReceivedBatch<'_, A>, NoMessage>
+    where
+        D: FnOnce() -> Option<Instant>,
+    {
         assert!(max > 0, "a batch has one message at least");
         let mut batch = ReceivedBatch::new(self, max);
         if let Some(rest) = self.take_rest() {
             batch.add_rest(rest)?;
         }
         batch.fill()?;
+        if batch.is_empty() && deadline.is_some() && self.will_be_there() {
+            batch.fill()?;
+        }
         if batch.is_empty() {
-            let deadline = deadline();
+            let deadline = deadline.map(|deadline| deadline());
             while batch.is_empty() {
-                let (taken, note) = self.take(Some(deadline))?;
+                let (taken, note) = self.take(deadline)?;
                 batch.add(taken, note)?;
             }
             batch.fill()?;
