@@ -357,6 +357,19 @@ impl<P: Lends, A: Access> Producer<P, A> {
         unsafe { copy::into(place, message, stores) };
     }
 
+    /// Asks for the lines of a loan that will be filled by and by, up to so many bytes.
+    ///
+    /// # Panics
+    ///
+    /// If the loan is of another queue.
+    #[inline]
+    pub fn reach(&self, loan: &mut Loan, len: u32) {
+        let (place, size) = (self.place(loan).as_ptr(), self.pool().as_ref().extent.size);
+        for at in (0..len.min(size)).step_by(Lent::LINE as usize) {
+            fetch::to_write(place.wrapping_add(at as usize));
+        }
+    }
+
     /// Adds a message behind those that a loan holds already, which take `len` bytes; how many they take then, or `None` if there is
     /// no room. The loan is to be committed with [`Note::packed`].
     ///

@@ -7,6 +7,9 @@ use ringway_ring::mpmc::{self, Access, Many, Note};
 use super::{Sender, sender::NoSlot};
 use crate::TrySendError;
 
+/// Bytes of a slot whose lines are asked for when it begins to be filled.
+const REACH: u32 = 2048;
+
 /// Messages that are sent together; dropping it forgets them.
 ///
 /// As many as fit share a slot, each with 8 bytes of its own; slot by slot they become visible, one behind the other unless another
@@ -66,6 +69,7 @@ impl<'a, A: Access> SendBatch<'a, A> {
     fn push_to_another(&mut self, message: &[u8]) -> Result<(), TrySendError> {
         self.close();
         let mut slot = self.sender.try_slot(message.len()).map_err(|why| self.why_not(why))?;
+        self.sender.queue.reach(&mut slot, REACH);
         match self.sender.queue.pack(&mut slot, 0, message, 0) {
             Some(end) => self.open = Some((slot, end)),
             // With its 8 bytes it does not fit; without it does.
