@@ -11,7 +11,7 @@ use std::{
 };
 
 use ringway::{
-    Offer,
+    Names, Offer, inspect,
     mpmc::{Options, Receiver, Redelivery},
 };
 use tempfile::TempDir;
@@ -193,6 +193,7 @@ impl Round {
             self.mourn(life);
             self.succeed(victim, part);
         }
+        self.await_all_here();
         self.log.stop();
         for player in &mut self.players {
             let life = player.life;
@@ -201,6 +202,28 @@ impl Round {
         }
         assert!(!self.log.has_failed(), "somebody found something wrong, and was killed while it said what");
         self.settle()
+    }
+
+    /// Waits until all take part. Whoever came to a name after all others had left, and it with them, would be alone with a new queue.
+    fn await_all_here(&self) {
+        if !self.kind.named {
+            return;
+        }
+        let names = Names::in_dir(self.dir.path());
+        let limit = Instant::now() + PATIENCE;
+        let are_here = || {
+            let queue = inspect::named(&names, "x").ok()?.queue?;
+            let ends = |player: &&Player| {
+                let ends = queue.participants.iter().filter(|it| it.pid == Some(player.child.id()));
+                let said = ends.fold((false, false), |said, it| (said.0 || it.sends, said.1 || it.receives));
+                said == (player.part != Part::Receives, player.part != Part::Sends)
+            };
+            Some(self.players.iter().all(|player| ends(&player)))
+        };
+        while are_here() != Some(true) {
+            assert!(Instant::now() < limit, "not all come");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets them play, and sees that they do, for so long.
