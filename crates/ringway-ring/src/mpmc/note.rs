@@ -5,7 +5,7 @@ const PACKED: u64 = 1 << 48;
 /// Bit of the flags: a receiver that was killed had it.
 const AGAIN: u64 = 1 << 49;
 
-/// What is in a slot: `flags:16 kind:16 len:32`.
+/// What is in a slot: `flags:16 kind:16 len:32`; of records, the kind is how many there are, 0 if that is not known.
 ///
 /// ```
 /// use ringway_ring::mpmc::Note;
@@ -30,6 +30,29 @@ impl Note {
     #[must_use]
     pub fn packed(len: u32) -> Self {
         Self(PACKED | u64::from(len))
+    }
+
+    /// So many records, none of which was received. If they are more than 65535, it is not said how many.
+    #[inline(always)]
+    #[must_use]
+    pub fn packed_fresh(len: u32, count: usize) -> Self {
+        let count = u16::try_from(count).unwrap_or(0);
+        Self(PACKED | u64::from(count) << 32 | u64::from(len))
+    }
+
+    /// How many records there are, if none was received and it is known.
+    #[inline(always)]
+    #[must_use]
+    pub fn count(self) -> Option<u32> {
+        let fresh = self.0 & (PACKED | AGAIN) == PACKED && self.kind() != 0;
+        fresh.then(|| self.kind().into())
+    }
+
+    /// The same records, of which some may have been received.
+    #[inline]
+    #[must_use]
+    pub fn used(self) -> Self {
+        Self(self.0 & !(0xffff << 32))
     }
 
     /// The same, of what a receiver that was killed had.

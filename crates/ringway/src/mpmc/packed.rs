@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use ringway_ring::mpmc::{self, Note, Packed};
+use ringway_ring::{
+    mpmc::{self, Note, Packed},
+    primitive::{Ordering, Word},
+};
 
 use super::ends::ReceivingEnd;
 use crate::Corrupt;
@@ -13,6 +16,8 @@ pub(super) struct Unpacked {
     /// `None` only while it is dropped.
     taken: Option<mpmc::Taken>,
     note: Note,
+    /// Whether all was received at once: then that is not said of each message.
+    finished: Word,
     end: Arc<ReceivingEnd>,
 }
 
@@ -33,7 +38,7 @@ impl Unpacked {
             return Err(corrupt);
         }
         end.queue.own(&mut taken, note.len());
-        Ok(Arc::new(Self { taken: Some(taken), note, end: end.clone() }))
+        Ok(Arc::new(Self { taken: Some(taken), note, finished: Word::new(0), end: end.clone() }))
     }
 
     fn taken(&self) -> &mpmc::Taken {
@@ -43,6 +48,22 @@ impl Unpacked {
     /// Whether a receiver that was killed had it.
     pub(super) fn comes_again(&self) -> bool {
         self.note.comes_again()
+    }
+
+    /// How many messages there are, if that is known.
+    pub(super) fn count(&self) -> Option<u32> {
+        self.note.count()
+    }
+
+    /// Bytes of the messages, of which there are so many, with what they were rounded up by.
+    pub(super) fn payloads(&self, count: u32) -> u64 {
+        u64::from(self.note.len()).saturating_sub(8 * u64::from(count))
+    }
+
+    /// All messages were received.
+    pub(super) fn finish(&self) {
+        // Relaxed: whoever drops the last part of it comes after, by its count.
+        self.finished.store(1, Ordering::Relaxed);
     }
 
     /// A message's note, as if it were alone.
@@ -74,8 +95,10 @@ impl Unpacked {
 impl Drop for Unpacked {
     fn drop(&mut self) {
         let Some(taken) = self.taken.take() else { return };
-        if let Ok(Some(_)) = self.end.queue.record(&taken, self.note, 0) {
-            self.end.put_back(taken, self.note);
+        // Relaxed: as in `finish`.
+        let finished = self.finished.load(Ordering::Relaxed) != 0;
+        if let (false, Ok(Some(_))) = (finished, self.end.queue.record(&taken, self.note, 0)) {
+            self.end.put_back(taken, self.note.used());
         } else {
             self.end.release(taken);
         }
@@ -116,6 +139,11 @@ impl Rest {
             self.at = record.end();
         }
         Ok(record)
+    }
+
+    /// All of it, with how many messages, if none was given and that is known.
+    pub(super) fn whole(&self) -> Option<u32> {
+        self.slot.count().filter(|_| self.at == 0)
     }
 
     /// Whether there is no other.

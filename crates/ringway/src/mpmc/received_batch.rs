@@ -30,7 +30,7 @@ pub(super) enum Held {
     /// With one message.
     Alone(mpmc::Taken, Note),
     /// With several, of which so many are in the batch, from a place on; where the next one begins.
-    Several { slot: Arc<Unpacked>, from: u32, count: u32, next: Cell<u32> },
+    Several { slot: Arc<Unpacked>, from: u32, count: u32, whole: bool, next: Cell<u32> },
 }
 
 impl<'a, A: Access> ReceivedBatch<'a, A> {
@@ -76,6 +76,11 @@ impl<'a, A: Access> ReceivedBatch<'a, A> {
     /// Adds messages of a slot; what is too much is the receiver's next.
     pub(super) fn add_rest(&mut self, mut rest: Rest) -> Result<(), NoMessage> {
         let (slot, from, mut count) = (rest.slot().clone(), rest.at(), 0);
+        if let Some(whole) = rest.whole().filter(|whole| *whole as usize <= self.max - self.len) {
+            self.len += whole as usize;
+            self.held.push(Held::Several { slot, from, count: whole, whole: true, next: Cell::new(from) });
+            return Ok(());
+        }
         while self.wants() {
             match rest.next().map_err(|corrupt| self.receiver.poison(corrupt))? {
                 Some(_) => {
@@ -86,7 +91,7 @@ impl<'a, A: Access> ReceivedBatch<'a, A> {
             }
         }
         if count > 0 {
-            self.held.push(Held::Several { slot, from, count, next: Cell::new(from) });
+            self.held.push(Held::Several { slot, from, count, whole: false, next: Cell::new(from) });
         }
         if !rest.is_over() {
             self.receiver.set_rest(rest);
@@ -166,6 +171,10 @@ impl Held {
             Self::Alone(taken, note) => {
                 end.put_back(taken, note);
                 (0, 0)
+            }
+            Self::Several { slot, count, whole: true, .. } if received >= count => {
+                slot.finish();
+                (count.into(), slot.payloads(count))
             }
             Self::Several { slot, from, count, .. } => {
                 let (mut at, mut bytes) = (from, 0);

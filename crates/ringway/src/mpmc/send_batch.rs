@@ -20,6 +20,8 @@ pub struct SendBatch<'a, A: Access = Many> {
     filled: Filled,
     /// The slot that is being filled.
     open: Option<(mpmc::Loan, u32)>,
+    /// The messages in it.
+    packed: usize,
     len: usize,
     bytes: u64,
 }
@@ -45,7 +47,7 @@ impl Spare {
 
 impl<'a, A: Access> SendBatch<'a, A> {
     pub(super) fn new(sender: &'a Sender<A>) -> Self {
-        Self { sender, filled: sender.spare.take(), open: None, len: 0, bytes: 0 }
+        Self { sender, filled: sender.spare.take(), open: None, packed: 0, len: 0, bytes: 0 }
     }
 
     /// Adds a copy of `message`. Wait-free.
@@ -59,6 +61,7 @@ impl<'a, A: Access> SendBatch<'a, A> {
         if let Some((slot, len)) = &mut self.open {
             if let Some(end) = self.sender.queue.pack(slot, *len, message, 0) {
                 *len = end;
+                self.packed += 1;
                 self.count(message);
                 return Ok(());
             }
@@ -71,7 +74,7 @@ impl<'a, A: Access> SendBatch<'a, A> {
         let mut slot = self.sender.try_slot(message.len()).map_err(|why| self.why_not(why))?;
         self.sender.queue.reach(&mut slot, REACH);
         match self.sender.queue.pack(&mut slot, 0, message, 0) {
-            Some(end) => self.open = Some((slot, end)),
+            Some(end) => (self.open, self.packed) = (Some((slot, end)), 1),
             // With its 8 bytes it does not fit; without it does.
             None => {
                 self.sender.queue.write(&mut slot, message);
@@ -99,7 +102,7 @@ impl<'a, A: Access> SendBatch<'a, A> {
     /// The slot that is being filled is full.
     fn close(&mut self) {
         if let Some((slot, len)) = self.open.take() {
-            self.filled.push((slot, Note::packed(len).0));
+            self.filled.push((slot, Note::packed_fresh(len, self.packed).0));
         }
     }
 
@@ -125,9 +128,11 @@ impl<'a, A: Access> SendBatch<'a, A> {
     pub fn send(mut self) {
         let (queue, part) = (&self.sender.queue, self.sender.part());
         let sent = match self.open.take() {
-            Some((slot, len)) if self.filled.is_empty() => queue.commit(slot, Note::packed(len).0),
+            Some((slot, len)) if self.filled.is_empty() => {
+                queue.commit(slot, Note::packed_fresh(len, self.packed).0)
+            }
             open => {
-                self.filled.extend(open.map(|(slot, len)| (slot, Note::packed(len).0)));
+                self.filled.extend(open.map(|(slot, len)| (slot, Note::packed_fresh(len, self.packed).0)));
                 queue.commit_all(self.filled.drain(..))
             }
         };
