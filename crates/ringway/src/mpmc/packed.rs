@@ -118,8 +118,8 @@ impl Rest {
         Ok(record)
     }
 
-    /// Whether there is no other.
+    /// Whether there is no other. What makes no sense is for who asks for the next one.
     pub(super) fn is_over(&self) -> bool {
-        !matches!(self.slot.record(self.at), Ok(Some(_)))
+        matches!(self.slot.record(self.at), Ok(None))
     }
 }
