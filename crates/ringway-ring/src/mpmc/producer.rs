@@ -97,6 +97,14 @@ impl<P: Pool, A: Access> Producer<P, A> {
         None
     }
 
+    /// Whether there is a free slot; it may be lent by now. Only looks: nobody finds a slot in use because of this.
+    #[must_use]
+    pub fn has_free(&self) -> bool {
+        // Relaxed: only an answer.
+        (0..self.pool.slots())
+            .any(|slot| State(self.pool.state(slot).load(Ordering::Relaxed)).tag() == Some(Tag::Free))
+    }
+
     #[inline(always)]
     fn try_turn(&self, turn: u32) -> Option<Loan> {
         let slot = slot_of(turn, self.pool.slots());

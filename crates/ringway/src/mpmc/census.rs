@@ -7,6 +7,10 @@
 //! A line's bit is set while its process has ends of that side. Its own process sets it and takes it off; if that has died,
 //! whoever has the line's lock does. *Died* says how the last one went, at the same instant at which it is gone; *ever* that there
 //! was one.
+//!
+//! A dead one is taken off some time after its death, and those who were alive then may have left meanwhile: then it was not the
+//! last, though its bit is. So who takes it off says who was there *after* the death ([`Census::lost`]): if there were others, the last of
+//! them to go came behind the dead one, and what is said of that one stays.
 
 use ringway_ring::{
     mpmc::Line,
@@ -65,11 +69,18 @@ impl Census<'_> {
         self.change(|word| Some((word | EVER | 1 << line.0) & !DIED));
     }
 
-    /// A line goes, if it was there.
-    pub(crate) fn leave(self, line: Line, died: bool) {
+    /// A line goes, if it was there, in good order.
+    pub(crate) fn leave(self, line: Line) {
+        let bit = 1 << line.0;
+        self.change(|word| (word & bit != 0).then_some(word & !bit & !DIED));
+    }
+
+    /// A line is gone, if it was there, for its process has died. `then`: the lines that were there at some instant behind its death.
+    pub(crate) fn lost(self, line: Line, then: u64) {
         let bit = 1 << line.0;
         self.change(|word| {
-            (word & bit != 0).then_some(if died { word & !bit | DIED } else { word & !bit & !DIED })
+            let outlived = then & !bit != 0 && word & LINES & !bit == 0;
+            (word & bit != 0).then_some(word & !bit | if outlived { 0 } else { DIED })
         });
     }
 
@@ -98,16 +109,40 @@ mod tests {
         census.come(Line(0));
         census.come(Line(61));
         assert_eq!((census.gone(), census.lines()), (Gone::No, 1 << 61 | 1));
-        census.leave(Line(0), true);
+        census.lost(Line(0), 1 << 61 | 1);
         assert_eq!(census.gone(), Gone::No);
-        census.leave(Line(61), false);
+        census.leave(Line(61));
         assert_eq!(census.gone(), Gone::Left);
-        census.leave(Line(61), true);
+        census.lost(Line(61), 1 << 61);
         assert_eq!(census.gone(), Gone::Left, "who was gone does not die");
         census.come(Line(3));
-        census.leave(Line(3), true);
+        census.lost(Line(3), 1 << 3);
         assert_eq!(census.gone(), Gone::Died);
         census.come(Line(3));
         assert_eq!(census.gone(), Gone::No);
+    }
+    #[test]
+    fn who_leaves_behind_a_dead_one_is_the_last_though_that_one_is_taken_off_later() {
+        let word = Common::new(0);
+        let census = Census(&word);
+        let (dead, living) = (Line(0), Line(1));
+        [dead, living].map(|line| census.come(line));
+        let then = census.lines();
+        census.leave(living);
+        assert_eq!(census.gone(), Gone::No);
+        census.lost(dead, then);
+        assert_eq!(census.gone(), Gone::Left);
+    }
+
+    #[test]
+    fn of_several_that_have_died_the_last_to_be_taken_off_has_died() {
+        let word = Common::new(0);
+        let census = Census(&word);
+        let lines = [0, 1, 2].map(Line);
+        lines.map(|line| census.come(line));
+        let then = census.lines();
+        census.leave(lines[0]);
+        lines.map(|line| census.lost(line, then));
+        assert_eq!(census.gone(), Gone::Died);
     }
 }

@@ -50,7 +50,7 @@ impl Drop for SendingEnd {
         if part.segment().is_ours() {
             // Those who died before this one leaves are not the last.
             part.recover();
-            part.senders().leave(part.line, false);
+            part.senders().leave(part.line);
             if !part.senders().anybody() {
                 // Who waits for a message hears that none will come.
                 part.items.notify_all();
@@ -106,7 +106,7 @@ impl Drop for ReceivingEnd {
         if part.segment().is_ours() {
             // As above.
             part.recover();
-            part.receivers().leave(part.line, false);
+            part.receivers().leave(part.line);
             if !part.receivers().anybody() {
                 // Who waits for a slot hears that none will come.
                 part.room.notify_all();

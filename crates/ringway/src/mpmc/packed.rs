@@ -55,11 +55,6 @@ impl Unpacked {
         self.note.count()
     }
 
-    /// Bytes of the messages, of which there are so many, with what they were rounded up by.
-    pub(super) fn payloads(&self, count: u32) -> u64 {
-        u64::from(self.note.len()).saturating_sub(8 * u64::from(count))
-    }
-
     /// All messages were received.
     pub(super) fn finish(&self) {
         // Relaxed: whoever drops the last part of it comes after, by its count.
@@ -143,11 +138,11 @@ impl Rest {
 
     /// All of it, with how many messages, if none was given and that is known.
     pub(super) fn whole(&self) -> Option<u32> {
-        self.slot.count().filter(|_| self.at == 0)
+        self.slot.count().filter(|_| self.at == 0 && matches!(self.slot.record(0), Ok(Some(_))))
     }
 
-    /// Whether there is no other.
+    /// Whether there is no other. What makes no sense is for who asks for the next one.
     pub(super) fn is_over(&self) -> bool {
-        !matches!(self.slot.record(self.at), Ok(Some(_)))
+        matches!(self.slot.record(self.at), Ok(None))
     }
 }

@@ -112,8 +112,9 @@ impl Participant {
             Ok(None) => return refuse(segment, |path| AttachError::NoLine { lines: LINES, path }),
             Err(error) => return refuse(segment, |_| AttachError::Claim(error)),
         };
+        let then = ends(&segment);
         set(lend::queue::common(&segment, shared::ATTACHED), 1 << line.0);
-        strike_off(&segment, line);
+        strike_off(&segment, line, then);
         let backing = segment.backing().filter(|_| terms.keeper);
         let hold = || {
             let held = backing.map(|backing| {
@@ -195,10 +196,13 @@ impl Participant {
         self.poison.get().copied()
     }
 
-    /// Poisons this process's ends.
+    /// Poisons this process's ends. Those of its threads that sleep hear of it.
     #[cold]
     pub(super) fn poison(&self, corrupt: Corrupt) -> Corrupt {
-        *self.poison.get_or_init(|| corrupt)
+        if self.poison.set(corrupt).is_ok() {
+            self.wake_all();
+        }
+        self.corruption().unwrap_or(corrupt)
     }
 
     fn corrupt(&self, corrupt: Corrupt) -> AttachError {
@@ -249,16 +253,26 @@ impl Participant {
             return false;
         }
         let role = queue::role(line.0);
+        let signs = lend::queue::signs(segment, line.0);
+        // Acquire, here and below: pairs with the Release in `ringway_wait::take`.
+        let generation = signs.generation().load(primitive::Ordering::Acquire);
+        if !self.is_gone(line) {
+            return false;
+        }
+        // Behind the proof, and before the lock: who leaves, and finds the lock taken by this one, is among them.
+        let mut then = ends(segment);
         if mpmc::is_unswept(&self.pool, line) || segment.claim(role).is_err() {
             return false;
+        }
+        if signs.generation().load(primitive::Ordering::Acquire) != generation {
+            then = ends(segment);
         }
         // It may have been taken since, and left in the same way.
         let swept = !mpmc::is_unswept(&self.pool, line);
         if swept {
-            strike_off(segment, line);
+            strike_off(segment, line, then);
             self.items.forget(line.0.into());
             self.room.forget(line.0.into());
-            let signs = lend::queue::signs(segment, line.0);
             // Relaxed: for people. Release: pairs with the Acquire of who takes it for dead.
             signs.pid().store(0, primitive::Ordering::Relaxed);
             signs.alive().store(0, primitive::Ordering::Release);
@@ -286,17 +300,23 @@ fn free_line(segment: &Segment) -> Result<Option<Line>, ClaimError> {
     Ok(None)
 }
 
-/// A dead one neither sends nor receives. The caller has the line's lock.
-fn strike_off(segment: &Segment, line: Line) {
+/// The lines that send, and those that receive.
+fn ends(segment: &Segment) -> [u64; 2] {
+    [shared::SENDERS, shared::RECEIVERS].map(|side| Census(lend::queue::common(segment, side)).lines())
+}
+
+/// A dead one neither sends nor receives. The caller has the line's lock. `then`: the [ends] that there were at some instant behind
+/// the death.
+fn strike_off(segment: &Segment, line: Line, then: [u64; 2]) {
     // Relaxed: for people.
     let pid = u64::from(lend::queue::signs(segment, line.0).pid().load(primitive::Ordering::Relaxed));
-    for (census, dead) in [(shared::SENDERS, shared::DEAD_SENDER), (shared::RECEIVERS, shared::DEAD_RECEIVER)]
-    {
+    let sides = [(shared::SENDERS, shared::DEAD_SENDER), (shared::RECEIVERS, shared::DEAD_RECEIVER)];
+    for ((census, dead), then) in sides.into_iter().zip(then) {
         let census = Census(lend::queue::common(segment, census));
         if census.lines() & 1 << line.0 != 0 {
             // Relaxed: for people; ordered by what follows.
             lend::queue::common(segment, dead).store(pid, Ordering::Relaxed);
-            census.leave(line, true);
+            census.lost(line, then);
         }
     }
 }
@@ -327,6 +347,8 @@ impl Drop for Participant {
         // Of memory that makes no sense nothing is given back.
         let _ =
             mpmc::detach(&self.pool, self.line, &self.pool, &mut vec![0; scratch(self.pool.extent().slots)]);
+        // What was forgotten is there again; while this process's death would still be heard of.
+        self.wake_all();
         self.life = None;
         let signs = lend::queue::signs(&segment, self.line.0);
         // Relaxed: for people, and for a pidfd, of which only the end is believed.

@@ -30,7 +30,7 @@ pub(super) enum Held {
     /// With one message.
     Alone(mpmc::Taken, Note),
     /// With several, of which so many are in the batch, from a place on; where the next one begins.
-    Several { slot: Arc<Unpacked>, from: u32, count: u32, whole: bool, next: Cell<u32> },
+    Several { slot: Arc<Unpacked>, from: u32, count: u32, whole: bool, next: Cell<u32>, bytes: Cell<u64> },
 }
 
 impl<'a, A: Access> ReceivedBatch<'a, A> {
@@ -78,7 +78,14 @@ impl<'a, A: Access> ReceivedBatch<'a, A> {
         let (slot, from, mut count) = (rest.slot().clone(), rest.at(), 0);
         if let Some(whole) = rest.whole().filter(|whole| *whole as usize <= self.max - self.len) {
             self.len += whole as usize;
-            self.held.push(Held::Several { slot, from, count: whole, whole: true, next: Cell::new(from) });
+            self.held.push(Held::Several {
+                slot,
+                from,
+                count: whole,
+                whole: true,
+                next: Cell::new(from),
+                bytes: Cell::new(0),
+            });
             return Ok(());
         }
         while self.wants() {
@@ -91,7 +98,14 @@ impl<'a, A: Access> ReceivedBatch<'a, A> {
             }
         }
         if count > 0 {
-            self.held.push(Held::Several { slot, from, count, whole: false, next: Cell::new(from) });
+            self.held.push(Held::Several {
+                slot,
+                from,
+                count,
+                whole: false,
+                next: Cell::new(from),
+                bytes: Cell::new(0),
+            });
         }
         if !rest.is_over() {
             self.receiver.set_rest(rest);
@@ -152,10 +166,12 @@ impl Held {
                 let bytes = end.queue.payload(taken, *note).expect("its length was checked");
                 Message::new(bytes, note.kind(), note.comes_again())
             }),
-            Self::Several { slot, count, next, .. } => {
+            Self::Several { slot, count, next, bytes, .. } => {
                 let record = slot.record(next.get()).ok().flatten().filter(|_| n < *count)?;
                 next.set(record.end());
-                Some(Message::new(slot.bytes(record), record.kind(), slot.comes_again()))
+                let payload = slot.bytes(record);
+                bytes.set(bytes.get() + payload.len() as u64);
+                Some(Message::new(payload, record.kind(), slot.comes_again()))
             }
         }
     }
@@ -172,9 +188,9 @@ impl Held {
                 end.put_back(taken, note);
                 (0, 0)
             }
-            Self::Several { slot, count, whole: true, .. } if received >= count => {
+            Self::Several { slot, count, whole: true, bytes, .. } if received >= count => {
                 slot.finish();
-                (count.into(), slot.payloads(count))
+                (count.into(), bytes.get())
             }
             Self::Several { slot, from, count, .. } => {
                 let (mut at, mut bytes) = (from, 0);

@@ -382,6 +382,9 @@ impl<A: Access> Receiver<A> {
         D: FnOnce() -> Option<Instant>,
     {
         assert!(max > 0, "a batch has one message at least");
+        if let Some(corrupt) = self.end.part.corruption() {
+            return Err(NoMessage::Corrupt(corrupt));
+        }
         let mut batch = ReceivedBatch::new(self, max);
         if let Some(rest) = self.take_rest() {
             batch.add_rest(rest)?;

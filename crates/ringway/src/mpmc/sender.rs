@@ -419,12 +419,7 @@ impl<A: Access> Sender<A> {
 
     /// Whether another sender would find something now, be it that all receivers have gone.
     fn has_more(&self) -> bool {
-        self.has_free() || !self.end.part.receivers().anybody()
-    }
-
-    /// Whether another sender would find a slot now.
-    fn has_free(&self) -> bool {
-        self.queue.loan().map(|slot| self.queue.give_back(slot)).is_some()
+        self.queue.has_free() || !self.end.part.receivers().anybody()
     }
 
     /// Sends a copy, if that needs no questions.
@@ -539,7 +534,7 @@ impl<A: Access> Sender<A> {
     /// Whether no slot is free, be they filled or in somebody's hands; a hint, there may be one by now.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        !self.has_free()
+        !self.queue.has_free()
     }
 
     /// Who has how many of the slots in hand, and how many are free or filled. It looks at every slot.

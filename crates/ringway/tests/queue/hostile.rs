@@ -4,14 +4,17 @@
 use std::{
     os::fd::{AsFd, AsRawFd},
     slice,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use ringway::{
-    Offer, RecvTimeoutError, TryRecvError, Wait,
+    Offer, RecvError, RecvTimeoutError, TryRecvError, Wait,
     layout::queue::{KIND_QUEUE, LINES, Parts, line, queue, shared},
     mpmc::{Options, Received, Receiver, Sender},
 };
@@ -323,4 +326,48 @@ fn a_line_that_is_forged_keeps_nobody_from_sending_and_receiving() {
         [format!("{tx:?}"), format!("{rx:?}"), format!("{another:?}"), format!("{one_more:?}")].map(lines);
     assert_eq!(all.map(|line| line.parse::<u8>().unwrap() < 2), [true, true, false, false]);
     get_on();
+}
+
+#[test]
+fn of_what_makes_no_sense_all_threads_of_a_process_hear_and_no_message_follows() {
+    let offer = options(true, false).offer().unwrap();
+    let scribbler = Scribbler::new(&offer);
+    let (tx, rx) = ends(&offer);
+    let (tx, rx) = (tx.unwrap(), rx.unwrap());
+    let (sleeper, (done, is_done)) = (rx.clone(), mpsc::channel());
+    let waiting = thread::spawn(move || done.send(sleeper.recv().map(drop)).unwrap());
+    while rx.stats().sleeps == 0 {
+        thread::yield_now();
+    }
+    let cell = &scribbler.words[scribbler.parts.cells / 8];
+    // A lap that is far from the first.
+    cell.store(4 << 1 | 1, Ordering::Relaxed);
+    assert!(matches!(rx.try_recv().unwrap_err(), TryRecvError::Corrupt(_)));
+    let told = is_done.recv_timeout(PATIENCE).expect("somebody wakes it");
+    assert!(matches!(told, Err(RecvError::Corrupt(_))));
+    waiting.join().unwrap();
+    cell.store(0, Ordering::Relaxed);
+    tx.send(b"behind it").unwrap();
+    assert!(matches!(rx.try_recv_batch(1).unwrap_err(), TryRecvError::Corrupt(_)));
+}
+
+#[test]
+fn messages_of_a_slot_behind_one_that_makes_no_sense_are_not_lost_without_a_word() {
+    for batched in [false, true] {
+        let offer = options(true, false).offer().unwrap();
+        let scribbler = Scribbler::new(&offer);
+        let (tx, rx) = ends(&offer);
+        let (tx, rx) = (tx.unwrap(), rx.unwrap());
+        let mut batch = tx.batch();
+        [b"one", b"two"].iter().for_each(|message| batch.push(*message).unwrap());
+        batch.send();
+        let headers = scribbler.words.iter().filter(|word| word.load(Ordering::Relaxed) == 1 << 48 | 3);
+        headers.last().unwrap().store(u64::MAX, Ordering::Relaxed);
+        if batched {
+            assert_eq!(rx.try_recv_batch(1).unwrap().iter().count(), 1);
+        } else {
+            assert_eq!(&rx.try_recv().unwrap()[..], b"one");
+        }
+        assert!(matches!(rx.try_recv().unwrap_err(), TryRecvError::Corrupt(_)));
+    }
 }

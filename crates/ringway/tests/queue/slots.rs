@@ -1,8 +1,16 @@
-use std::{mem, thread};
+use std::{
+    mem,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use ringway::{SendTimeoutError, TrySendError, mpmc::Options};
 
-use crate::{Place, SIZE, SLOTS, all, options, pair, support::PATIENCE};
+use crate::{Place, SIZE, SLEEP, SLOTS, all, options, pair, support::PATIENCE};
 
 #[test]
 fn a_message_keeps_length_and_kind() {
@@ -170,4 +178,42 @@ fn what_was_forgotten_comes_back_when_the_last_end_of_its_process_leaves() {
     let rx = Options::new().receiver_of(&offer).unwrap();
     assert_eq!(other.slots().free, SLOTS as u32);
     assert!(rx.is_empty(), "what was not sent is not there, and what was received does not come again");
+}
+
+#[test]
+fn who_waits_for_a_slot_hears_of_one_that_was_forgotten() {
+    let offer = options().offer().unwrap();
+    let [tx, other] = [0; 2].map(|_| Options::new().wait(SLEEP).sender_of(&offer).unwrap());
+    let rx = Options::new().receiver_of(&offer).unwrap();
+    (0..SLOTS).for_each(|_| mem::forget(tx.loan(1).unwrap()));
+    let clone = other.clone();
+    let (done, is_done) = mpsc::channel();
+    let waiting = thread::spawn(move || done.send(clone.send(b"sent")).unwrap());
+    while other.stats().sleeps == 0 {
+        thread::yield_now();
+    }
+    // Its second look, a millisecond later, has found nothing either.
+    thread::sleep(Duration::from_millis(50));
+    drop(tx);
+    is_done.recv_timeout(PATIENCE).expect("somebody wakes it").unwrap();
+    waiting.join().unwrap();
+    assert_eq!(&rx.recv().unwrap()[..], b"sent");
+}
+
+#[test]
+fn who_asks_whether_all_slots_are_in_use_uses_none() {
+    let (tx, rx) = pair();
+    let _held: Vec<_> = (1..SLOTS).map(|_| tx.loan(1).unwrap()).collect();
+    let (asks, stop) = (tx.clone(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = asks.is_full();
+            }
+        });
+        let sent = (0..200_000).map(|_| tx.try_send(b"x").map(|()| drop(rx.recv())));
+        let sent: Result<Vec<()>, _> = sent.collect();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(sent.map(|sent| sent.len()), Ok(200_000));
+    });
 }
