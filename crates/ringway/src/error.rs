@@ -374,7 +374,7 @@ impl fmt::Display for TooLong {
         write!(
             f,
             "a message of {} does not fit into this ring, which carries {} at the most: send it in parts, or make \
-             the ring with a larger capacity",
+             the ring with a larger capacity, a queue with a larger slot size",
             Size(self.len as u64),
             Size(self.max as u64)
         )

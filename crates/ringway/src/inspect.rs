@@ -83,7 +83,8 @@ pub struct Status {
     /// How many messages that is. `None` also if they are very many: more than two millions.
     pub pending_messages: Option<u64>,
     /// How many messages were sent since the ring's birth, if that can be told. The last ones of a sender that
-    /// was killed are not counted any more when its successor has come.
+    /// was killed are not counted any more when its successor has come. Of a queue: filled slots, whatever number of messages each has,
+    /// those included that came again.
     pub sent: Option<u64>,
     /// Whether the sender has closed: nothing more will come, unless another sender does. Not if `pending` is not known.
     pub closed: bool,

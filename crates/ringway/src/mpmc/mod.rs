@@ -27,6 +27,9 @@
 //! receiver has left. Either goes away when another one comes. A side where nobody has been *yet* is not closed; messages wait for it. To
 //! a sender, receivers that had left before it came are ones that have not come yet. Ends that [stay](Options::stay) wait for others instead.
 //!
+//! `Closed` says that nothing is queued, not that all is done: what another receiver still has in hand (of a [batch](Sender::batch) also what it has
+//! not come to yet) is queued again if that one is killed, or puts it back, and waits for whoever receives then.
+//!
 //! The last one to leave a *named* queue takes the name with it, if everything was received.
 //!
 //! # Dying
@@ -34,7 +37,8 @@
 //! A process that is killed does not leave. Others are told by the kernel, also while they sleep, and once all of its threads have stopped,
 //! they take back what it had: loans become free slots, and what it had received and not released goes back to the queue, behind
 //! all others, [marked](Received::redelivered), or is [counted](Receiver::lost) as lost; which one is
-//! [`Options::redelivery`]. Work goes on meanwhile. Only if the dead one was the last of its side does anybody hear of it: receivers get
+//! [`Options::redelivery`]. Of a batch that includes what it had not come to yet of the slot that it was receiving from.
+//! Work goes on meanwhile. Only if the dead one was the last of its side does anybody hear of it: receivers get
 //! `PeerDied` after the last message, senders when there is no slot.
 //!
 //! If a process writes to a slot by direct input or output (`O_DIRECT`), a device may go on after it has been killed: end that before a

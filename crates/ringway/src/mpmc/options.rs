@@ -98,8 +98,9 @@ impl<S: Access, R: Access> Options<S, R> {
     /// How many slots the queue shall have, at least, 1 to 65536: so many messages it holds, those in somebody's hands
     /// included. A queue that is there already is joined if it has as many or more.
     ///
-    /// It takes 16 KiB, and for each slot 24 bytes, 8 for a cell, of which there are a power of two, and its size rounded up to 64. These
-    /// sizes together are rounded up to a power of two, and what that gives is more slots.
+    /// It takes 16 KiB, and for each slot 24 bytes, 8 for a cell, of which there are a power of two, and its size rounded up to 64. The
+    /// sizes of all slots together are rounded up to a power of two, one page at least, and what that gives is more slots: 64 if 4 of 64
+    /// bytes were asked for.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = Some(slots);
         self

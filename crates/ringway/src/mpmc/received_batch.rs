@@ -15,6 +15,8 @@ use crate::spsc::Message;
 /// Messages where they lie in the queue; dropping it gives their slots back.
 ///
 /// Those that were not iterated over are not received: they go back to the queue, behind all others.
+///
+/// It stays in its thread: messages that are handed to others are [received](Receiver::recv) one by one.
 #[must_use = "a batch that is not iterated over receives nothing"]
 pub struct ReceivedBatch<'a, A: Access = Many> {
     receiver: &'a Receiver<A>,
