@@ -126,7 +126,7 @@ mod tests {
         let word = Common::new(0);
         let census = Census(&word);
         let (dead, living) = (Line(0), Line(1));
-        [dead, living].map(|line| census.come(line));
+        [dead, living].into_iter().for_each(|line| census.come(line));
         let then = census.lines();
         census.leave(living);
         assert_eq!(census.gone(), Gone::No);
@@ -139,10 +139,10 @@ mod tests {
         let word = Common::new(0);
         let census = Census(&word);
         let lines = [0, 1, 2].map(Line);
-        lines.map(|line| census.come(line));
+        lines.into_iter().for_each(|line| census.come(line));
         let then = census.lines();
         census.leave(lines[0]);
-        lines.map(|line| census.lost(line, then));
+        lines.into_iter().for_each(|line| census.lost(line, then));
         assert_eq!(census.gone(), Gone::Died);
     }
 }

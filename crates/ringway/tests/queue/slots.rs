@@ -1,12 +1,4 @@
-use std::{
-    mem,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
-};
+use std::{mem, sync::mpsc, thread, time::Duration};
 
 use ringway::{SendTimeoutError, TrySendError, mpmc::Options};
 
@@ -203,17 +195,16 @@ fn who_waits_for_a_slot_hears_of_one_that_was_forgotten() {
 #[test]
 fn who_asks_whether_all_slots_are_in_use_uses_none() {
     let (tx, rx) = pair();
-    let _held: Vec<_> = (1..SLOTS).map(|_| tx.loan(1).unwrap()).collect();
-    let (asks, stop) = (tx.clone(), AtomicBool::new(false));
+    (1..SLOTS).for_each(|_| mem::forget(tx.loan(1).unwrap()));
+    let asks = tx.clone();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let _ = asks.is_full();
-            }
+        let sends = scope.spawn(move || {
+            let sent = (0..200_000).map(|_| tx.try_send(b"x").map(|()| drop(rx.recv())));
+            sent.collect::<Result<Vec<()>, _>>().map(|sent| sent.len())
         });
-        let sent = (0..200_000).map(|_| tx.try_send(b"x").map(|()| drop(rx.recv())));
-        let sent: Result<Vec<()>, _> = sent.collect();
-        stop.store(true, Ordering::Relaxed);
-        assert_eq!(sent.map(|sent| sent.len()), Ok(200_000));
+        while !sends.is_finished() {
+            let _ = asks.is_full();
+        }
+        assert_eq!(sends.join().unwrap(), Ok(200_000));
     });
 }
