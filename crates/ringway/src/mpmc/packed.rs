@@ -1,9 +1,13 @@
 //! Slots with several messages.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use ringway_ring::{
-    mpmc::{self, Note, Packed},
+    LentPool,
+    mpmc::{self, Consumer, Note, Packed},
     primitive::{Ordering, Word},
 };
 
@@ -18,7 +22,9 @@ pub(super) struct Unpacked {
     note: Note,
     /// Whether all was received at once: then that is not said of each message.
     finished: Word,
-    end: Arc<ReceivingEnd>,
+    queue: Consumer<LentPool>,
+    /// Weak, for whoever forgets a message must not keep the process's part in the queue for ever. Whoever has a message has the end, too.
+    end: Weak<ReceivingEnd>,
 }
 
 impl Unpacked {
@@ -38,7 +44,9 @@ impl Unpacked {
             return Err(corrupt);
         }
         end.queue.own(&mut taken, note.len());
-        Ok(Arc::new(Self { taken: Some(taken), note, finished: Word::new(0), end: end.clone() }))
+        let queue = Consumer::new(end.part.pool.clone(), end.part.line);
+        let (finished, end) = (Word::new(0), Arc::downgrade(end));
+        Ok(Arc::new(Self { taken: Some(taken), note, finished, queue, end }))
     }
 
     fn taken(&self) -> &mpmc::Taken {
@@ -69,7 +77,7 @@ impl Unpacked {
 
     /// A message's bytes.
     pub(super) fn bytes(&self, record: Packed) -> &[u8] {
-        self.end.queue.packed(self.taken(), record)
+        self.queue.packed(self.taken(), record)
     }
 
     pub(super) fn len_of(&self, record: Packed) -> u32 {
@@ -78,24 +86,24 @@ impl Unpacked {
 
     /// A message was received.
     pub(super) fn done(&self, record: Packed) {
-        self.end.queue.done(self.taken(), record);
+        self.queue.done(self.taken(), record);
     }
 
     /// The first message at `at` or behind it that was not received.
     pub(super) fn record(&self, at: u32) -> Result<Option<Packed>, Corrupt> {
-        self.end.queue.record(self.taken(), self.note, at)
+        self.queue.record(self.taken(), self.note, at)
     }
 }
 
 impl Drop for Unpacked {
     fn drop(&mut self) {
-        let Some(taken) = self.taken.take() else { return };
+        let (Some(taken), Some(end)) = (self.taken.take(), self.end.upgrade()) else { return };
         // Relaxed: as in `finish`.
         let finished = self.finished.load(Ordering::Relaxed) != 0;
-        if let (false, Ok(Some(_))) = (finished, self.end.queue.record(&taken, self.note, 0)) {
-            self.end.put_back(taken, self.note.used());
+        if let (false, Ok(Some(_))) = (finished, self.queue.record(&taken, self.note, 0)) {
+            end.put_back(taken, self.note.used());
         } else {
-            self.end.release(taken);
+            end.release(taken);
         }
     }
 }
