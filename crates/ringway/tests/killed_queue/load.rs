@@ -290,7 +290,8 @@ fn receive(queue: &Queue, log: &Log, place: usize, kind: Kind, random: &mut Rand
     loop {
         let (most, goes_back) = match random.below(16) {
             0 => (1, true),
-            1..6 => (1 + random.below(2 * BATCH), false),
+            // Never all slots: one who has them in hand and is stopped leaves the others none.
+            1..6 => (1 + random.below(SLOTS - 2), false),
             _ => (1, false),
         };
         had.clear();
