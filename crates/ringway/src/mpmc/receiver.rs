@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{AttachError, Corrupt, RecvError, RecvTimeoutError, Side, Stats, TryRecvError, after};
 
-/// Turns of a spin loop that a receiver which has caught up stays away at the most: some five microseconds. A message costs more transfers
+/// Turns of a spin loop that a receiver which has caught up stays away at the most: some microseconds. A message costs more transfers
 /// of lines here than in a ring, of words that several messages share: the more of them are sent meanwhile, the fewer each one costs.
 const LAG: u32 = 256;
 
@@ -315,7 +315,8 @@ impl<A: Access> Receiver<A> {
     #[cold]
     #[inline(never)]
     fn will_be_there(&self) -> bool {
-        if !self.queue.finds_nothing() {
+        // What is left of a slot is there already.
+        if self.has_rest.get() || !self.queue.finds_nothing() {
             return false;
         }
         let received = self.counts.received();
