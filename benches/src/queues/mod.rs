@@ -1,6 +1,6 @@
 //! Queues that many send to and many receive from, beside each other.
 //!
-//! The harness has two sides; here there are as many as it takes. A [`Crew`] of threads, or of processes, is told slice by
+//! The harness has two sides; here there are as many as it takes. A *crew* of threads, or of processes, is told slice by
 //! slice which [`Contender`] to use, and for how long. What each of its members does follows from the [`Shape`]. A
 //! [`Contest`] has contenders take turns and holds them to its bars.
 //!
