@@ -577,7 +577,7 @@ fn stats_count_what_an_end_has_done_since_it_was_taken() {
     assert_eq!(nothing.unwrap_err(), RecvTimeoutError::Timeout);
     assert_eq!(rx.stats().waits, 1);
     while tx.try_send(&[0; 56]).is_ok() {}
-    tx.send_timeout(&[0; 56], Duration::from_millis(1)).unwrap_err();
+    tx.send_timeout(&[0; 56], Duration::from_millis(100)).unwrap_err();
     assert_eq!(tx.stats().waits, 1);
     assert!(tx.stats().sleeps > 0);
     assert_eq!((tx.stats().lost, rx.stats().lost), (0, 0));
